@@ -1,0 +1,85 @@
+package local
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"pharos/internal/blob"
+)
+
+// syncEvery bounds how much a crash can make the index forget, and so how long the next
+// start takes.
+const syncEvery = 2 * time.Second
+
+// marks knows below which key every blob of the receiving volume is settled: named by
+// the index, or deleted. It relies on keys that ascend in the order of commits.
+type marks struct {
+	mu      sync.Mutex
+	last    blob.Key             // the greatest key committed
+	flights map[*flight]struct{} // blobs being committed and not settled yet
+	synced  blob.Key             // low() at the last Sync
+}
+
+// flight is a blob on its way from its commit to its entry.
+type flight struct{ start blob.Key }
+
+// begin must be called before the blob is committed: its key will be greater than every
+// key known now.
+func (m *marks) begin() *flight {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	f := &flight{start: m.last}
+	if m.flights == nil {
+		m.flights = make(map[*flight]struct{})
+	}
+	m.flights[f] = struct{}{}
+	return f
+}
+
+// committed notes the key that a blob got.
+func (m *marks) committed(key blob.Key) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.last = max(m.last, key)
+}
+
+// settled ends a flight: the index has decided about the blob.
+func (m *marks) settled(f *flight) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.flights, f)
+}
+
+// low is the key up to which everything is settled.
+func (m *marks) low() blob.Key {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	low := m.last
+	for f := range m.flights {
+		low = min(low, f.start)
+	}
+	return low
+}
+
+// syncLoop makes the index durable from time to time while there is something new.
+func (a *Archive) syncLoop(ctx context.Context) {
+	tick := time.NewTicker(syncEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		low := a.marks.low()
+		if low == a.marks.synced {
+			continue
+		}
+		if err := a.index.Sync(ctx, low); err != nil {
+			a.log.ErrorContext(ctx, "index can't be made durable", "error", err)
+			continue
+		}
+		a.marks.synced = low
+	}
+}
