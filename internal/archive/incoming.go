@@ -49,7 +49,7 @@ type Incoming struct {
 // says what is missing.
 func ReadIncoming(r io.Reader) (*Incoming, error) {
 	in := &Incoming{}
-	in.reader = dicom.NewReader(r, dicom.Limits{Value: inlineValue, Memory: headerMemory, Inflated: inflatedData})
+	in.reader = dicom.NewReader(r, dicom.Limits{Value: inlineValue, Pixels: -1, Memory: headerMemory, Inflated: inflatedData})
 	in.reader.Tee(&in.raw)
 	meta, err := in.reader.Meta()
 	if err != nil {

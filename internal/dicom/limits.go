@@ -5,6 +5,7 @@ type Limits struct {
 	Depth    int   // nested sequences; default 32
 	Elements int   // elements in all, nested ones, items and fragments included; default 4,000,000
 	Value    int64 // a longer value is reported as a range, not loaded; default 64 KiB, negative: load none
+	Pixels   int64 // the same for the pixel data of the outermost data set; default as Value
 	Memory   int64 // bytes of values loaded by one Reader in all; what goes beyond is reported as ranges; default 64 MiB
 	Inflated int64 // bytes that a deflated data set may inflate to; default 4 GiB, and at most 1,100 times its deflated size
 }
@@ -21,6 +22,9 @@ func (l Limits) withDefaults() Limits {
 	}
 	if l.Value == 0 {
 		l.Value = defaultValueLimit
+	}
+	if l.Pixels == 0 {
+		l.Pixels = l.Value
 	}
 	if l.Memory == 0 {
 		l.Memory = 64 << 20

@@ -215,8 +215,15 @@ func (r *Reader) limitFor(tok Token) int64 {
 		return max(r.limits.Value, 1024)
 	case tok.Tag.Group() == 0x0002:
 		return max(r.limits.Value, defaultValueLimit)
+	case tok.Depth == 0 && isPixelData(tok.Tag):
+		return r.limits.Pixels
 	}
 	return r.limits.Value
+}
+
+// isPixelData reports whether the tag is one of those of PS3.3 §C.7.6.3 that hold pixels.
+func isPixelData(t Tag) bool {
+	return t == dict.PixelData || t == dict.FloatPixelData || t == dict.DoubleFloatPixelData
 }
 
 // value loads the value that tok is about, or notes where it lies.

@@ -1,7 +1,6 @@
 package local
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -113,14 +112,7 @@ func (a *Archive) readHeader(ctx context.Context, b []byte, e index.Entry) ([]by
 	if err != nil {
 		return b, err
 	}
-	return markBulk(dicom.AppendJSON(b, header, int(headerLimits.Value), bulkURI), len(b)), nil
-}
-
-// markBulk makes the marks in the JSON from offset on bare control characters, which
-// AppendJSON had to escape. Text can't look like one: its quotes are escaped.
-func markBulk(b []byte, offset int) []byte {
-	const escaped, bare = `"BulkDataURI":"\u0001`, `"BulkDataURI":"` + string(rune(archive.BulkMark))
-	return append(b[:offset], bytes.ReplaceAll(b[offset:], []byte(escaped), []byte(bare))...)
+	return dicom.AppendJSON(b, header, int(headerLimits.Value), bulkURI), nil
 }
 
 // bulkURI is relative to the instance; the server puts its address in front.

@@ -18,7 +18,7 @@ import (
 
 // headerLimits bound what reading the header of a stored instance may cost. Long values
 // stay in the file.
-var headerLimits = dicom.Limits{Value: 4 << 10, Memory: 64 << 20, Elements: 2_000_000}
+var headerLimits = dicom.Limits{Value: 4 << 10, Pixels: -1, Memory: 64 << 20, Elements: 2_000_000}
 
 // Retrieve implements archive.Archive.
 func (a *Archive) Retrieve(ctx context.Context, ref dicom.Ref, in access.Scope) iter.Seq2[archive.Instance, error] {

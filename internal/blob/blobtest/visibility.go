@@ -101,7 +101,7 @@ func notExist(t *testing.T, s blob.Store) {
 		if r, err := s.Open(context.Background(), k, 0, -1); !errors.Is(err, blob.ErrNotExist) {
 			t.Errorf("Open(%q): %v, want ErrNotExist", k, err)
 			if err == nil {
-				r.Close() //nolint:errcheck // it should not exist
+				r.Close()
 			}
 		}
 		if _, err := s.Stat(context.Background(), k); !errors.Is(err, blob.ErrNotExist) {
