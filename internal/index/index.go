@@ -2,6 +2,7 @@ package index
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"time"
 
@@ -10,6 +11,10 @@ import (
 	"pharos/internal/blob"
 	"pharos/internal/dicom"
 )
+
+// ErrLost says that the index lost instances that it had committed since the last Sync,
+// as when its disk filled up, and that it does nothing more before Revive.
+var ErrLost = errors.New("index lost what it had not yet made durable")
 
 // Location is where bytes lie: a blob in one of the configured volumes.
 type Location struct {
@@ -102,6 +107,9 @@ type Index interface {
 	// know from where it must look for instances that the index may have forgotten in a
 	// crash.
 	Sync(ctx context.Context, mark blob.Key) error
+	// Revive lets an index that answers ErrLost be used again, as it was at some moment
+	// since the last Sync. The caller has to commit again what is missing behind the mark.
+	Revive(ctx context.Context) error
 	// Mark returns the mark of the last Sync, or "".
 	Mark(ctx context.Context) (blob.Key, error)
 

@@ -35,16 +35,11 @@ type DB struct {
 	open  *tx        // nil when no transaction is open
 	cache writeCache
 	dirty int   // requests in the open transaction
-	lost  error // a transaction could not be committed: see errLost
+	lost  error // a transaction could not be committed, or the index is closed
 	timer *time.Timer
 
 	queue commitQueue
 }
-
-// errLost says that a transaction which others were told of could not be committed.
-// Nothing more is done after it, so that nothing is built on what is lost. Opening the
-// index again, and telling it what it has not got since the mark, heals it.
-var errLost = errors.New("index lost its last transaction and must be opened again")
 
 // How long a lazy transaction stays open at most, and how many instances it takes.
 const (
@@ -79,9 +74,22 @@ func (d *DB) Close() error {
 	var err error
 	if d.lost == nil {
 		err = d.finish(context.Background(), true)
-		d.lost = errors.New("index is closed")
+		d.lost = errClosed
 	}
 	return errors.Join(err, d.engine.close())
+}
+
+var errClosed = errors.New("index is closed")
+
+// Revive implements index.Index. The failed transaction was rolled back and the caches
+// were emptied when it failed.
+func (d *DB) Revive(context.Context) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if errors.Is(d.lost, index.ErrLost) {
+		d.lost = nil
+	}
+	return d.lost
 }
 
 // update runs f in the write transaction.
@@ -190,7 +198,7 @@ func (d *DB) failed(err error) error {
 		return err
 	}
 	if d.engine.lazy() && d.dirty > 0 {
-		d.lost = fmt.Errorf("%w: %w", errLost, err)
+		d.lost = fmt.Errorf("%w: %w", index.ErrLost, err)
 		err = d.lost
 	}
 	d.abandon()

@@ -39,7 +39,7 @@ func TestFullDiskStopsTheIndexUntilItIsOpenedAgain(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if _, err := commit(n); errors.Is(err, errLost) {
+		if _, err := commit(n); errors.Is(err, index.ErrLost) {
 			lost++
 		} else if err != nil {
 			full++
@@ -48,7 +48,7 @@ func TestFullDiskStopsTheIndexUntilItIsOpenedAgain(t *testing.T) {
 			t.Errorf("lost by %v, want ErrFull", db.lost)
 		}
 	}
-	if _, err := db.Count(t.Context()); lost == 0 || full != 0 || !errors.Is(err, errLost) {
+	if _, err := db.Count(t.Context()); lost == 0 || full != 0 || !errors.Is(err, index.ErrLost) {
 		t.Errorf("%d refused otherwise, %d lost, Count: %v; want every call refused from the first failure", full, lost, err)
 	}
 	_ = db.Close()

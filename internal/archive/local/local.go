@@ -42,6 +42,7 @@ type Archive struct {
 	now      func() time.Time
 
 	marks   marks
+	behind  bool // the index has to catch up before it may be synced; used by sync alone
 	headers gatherer
 	sweeps  chan struct{} // holds at most one wish to sweep
 
@@ -95,7 +96,7 @@ func (a *Archive) start() {
 func (a *Archive) Close(ctx context.Context) error {
 	a.stop()
 	a.running.Wait()
-	return a.index.Sync(ctx, a.marks.low())
+	return a.sync(ctx)
 }
 
 // store returns the volume of a location.

@@ -367,3 +367,85 @@ func TestManySendersAndReadersAtOnce(t *testing.T) {
 	}
 	wg.Wait()
 }
+
+// losing is an index that loses what was committed since the last Sync when told to.
+type losing struct {
+	index.Index
+	mu        sync.Mutex
+	committed []dicom.UID
+	lost      bool
+}
+
+func (l *losing) Commit(ctx context.Context, e index.Entry, p index.Policy) (index.Outcome, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.lost {
+		return 0, index.ErrLost
+	}
+	l.committed = append(l.committed, e.Ref.Instance)
+	return l.Index.Commit(ctx, e, p)
+}
+
+func (l *losing) Mark(ctx context.Context) (blob.Key, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.lost {
+		return "", index.ErrLost
+	}
+	return l.Index.Mark(ctx)
+}
+
+func (l *losing) Revive(context.Context) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lost = false
+	return nil
+}
+
+// lose makes the index forget an instance without its blob becoming garbage.
+func (l *losing) lose(t *testing.T, uid dicom.UID) {
+	t.Helper()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if _, err := l.Remove(t.Context(), dicom.Ref{Instance: uid}, access.All()); err != nil {
+		t.Fatal(err)
+	}
+	for g, err := range l.Garbage(t.Context()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := l.Forget(t.Context(), g); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l.lost = true
+}
+
+func TestIndexThatLosesItsTransactionCatchesUpWhileRunning(t *testing.T) {
+	var l *losing
+	w := open(t, t.TempDir(), func(o *local.Options) {
+		l = &losing{Index: o.Index}
+		o.Index = l
+		o.Quiet = time.Hour
+	})
+	fill(t, w, 1, 1, 4)
+	l.lose(t, ref(1, 1, 4).Instance)
+	if _, err := store(t.Context(), w, archivetest.Sample(ref(1, 1, 5), 5)); !errors.Is(err, index.ErrLost) {
+		t.Fatalf("storing while the index is lost: %v", err)
+	}
+	waitFor(t, func() bool {
+		n := 0
+		for _, err := range w.Retrieve(t.Context(), dicom.Ref{Study: ref(1, 1, 1).Study}, access.All()) {
+			if err == nil {
+				n++
+			}
+		}
+		return n == 5 // the forgotten one, and the one that was durable when the index refused it
+	})
+	if receipt, err := store(t.Context(), w, archivetest.Sample(ref(1, 1, 5), 5)); err != nil || !receipt.Duplicate {
+		t.Fatalf("storing again: %+v, %v", receipt, err)
+	}
+	if got := contents(t, w, ref(1, 1, 5)); !bytes.Equal(got, archivetest.Sample(ref(1, 1, 5), 5)) {
+		t.Fatal("other bytes")
+	}
+}

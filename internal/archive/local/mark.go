@@ -2,10 +2,12 @@ package local
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
 	"pharos/internal/blob"
+	"pharos/internal/index"
 )
 
 // syncEvery bounds how much a crash can make the index forget, and so how long the next
@@ -18,7 +20,7 @@ type marks struct {
 	mu      sync.Mutex
 	last    blob.Key             // the greatest key committed
 	flights map[*flight]struct{} // blobs being committed and not settled yet
-	synced  blob.Key             // low() at the last Sync
+	synced  blob.Key             // low() at the last Sync; used by one goroutine at a time
 }
 
 // flight is a blob on its way from its commit to its entry.
@@ -72,14 +74,41 @@ func (a *Archive) syncLoop(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		low := a.marks.low()
-		if low == a.marks.synced {
-			continue
+		if err := a.sync(ctx); err != nil && ctx.Err() == nil {
+			a.log.ErrorContext(ctx, "index can't be made durable; what arrives is refused until it can", "error", err)
 		}
-		if err := a.index.Sync(ctx, low); err != nil {
-			a.log.ErrorContext(ctx, "index can't be made durable", "error", err)
-			continue
-		}
-		a.marks.synced = low
 	}
+}
+
+// sync makes durable what is new. An index that has lost what it had committed, since
+// its disk filled up, catches up from the blobs as it does after a crash.
+func (a *Archive) sync(ctx context.Context) error {
+	if _, err := a.index.Mark(ctx); errors.Is(err, index.ErrLost) {
+		if err := a.index.Revive(ctx); err != nil {
+			return err
+		}
+		a.behind = true
+	}
+	if a.behind {
+		if err := a.recover(ctx, nil); err != nil {
+			return err
+		}
+		a.behind = false
+	}
+	low := a.marks.low()
+	if low == a.marks.synced {
+		return nil
+	}
+	if err := a.index.Sync(ctx, low); err != nil {
+		return err
+	}
+	a.marks.synced = low
+	return nil
+}
+
+// restart begins again at a mark.
+func (m *marks) restart(mark blob.Key) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.last, m.synced = mark, mark
 }

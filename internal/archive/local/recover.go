@@ -22,7 +22,7 @@ func (a *Archive) recover(ctx context.Context, progress func(seen, adopted int))
 	if err != nil {
 		return err
 	}
-	a.marks.last, a.marks.synced = mark, mark
+	a.marks.restart(mark)
 	seen, adopted := 0, 0
 	for name, store := range a.volumes {
 		after := mark

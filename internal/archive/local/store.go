@@ -101,11 +101,10 @@ func (a *Archive) commit(ctx context.Context, w blob.Writer, e index.Entry) (arc
 // needed.
 func (a *Archive) settle(ctx context.Context, e index.Entry) (archive.Receipt, error) {
 	outcome, err := a.index.Commit(ctx, e, a.policy)
-	needed := err == nil && outcome != index.Duplicate
-	if !needed && (err == nil || errors.Is(err, archive.ErrConflict)) {
+	if outcome == index.Duplicate || errors.Is(err, archive.ErrConflict) {
 		// When the index failed in another way the blob stays: the index may have
 		// committed it all the same, and if not, it is found at the next start.
-		a.discard(ctx, e.Location)
+		a.discardUnnamed(ctx, e.Location)
 	}
 	if err != nil {
 		return archive.Receipt{}, err
@@ -122,6 +121,15 @@ func (a *Archive) settle(ctx context.Context, e index.Entry) (archive.Receipt, e
 		Held:      outcome == index.Held,
 		Replaced:  outcome == index.Replaced,
 	}, nil
+}
+
+// discardUnnamed deletes a blob unless the index names it after all: recovery while the
+// server runs may have committed the very same one.
+func (a *Archive) discardUnnamed(ctx context.Context, l index.Location) {
+	unnamed, err := a.index.Unknown(ctx, []index.Location{l})
+	if err == nil && len(unnamed) == 1 {
+		a.discard(ctx, l)
+	}
 }
 
 // discard deletes a blob that nothing names. If that fails, recovery or a check finds
