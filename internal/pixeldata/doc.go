@@ -7,11 +7,11 @@
 // frame n, [Layout.Frame] gives the ranges, usually one, and they are sent as they
 // are. Only a request for a rendered image decodes them.
 //
-// [Render] does that, for native pixel data. The header is checked first and gives the
-// format of the cells, and the view gives the sizes; nothing is allocated before both
-// make sense. Then the frame goes by row for row: cells become stored values, a painter
-// makes 8-bit samples of them (for gray through one table that holds modality, window
-// and inversion together), and a reducer averages blocks of them where the picture is
-// smaller than the frame. What is left is converted to RGB, scaled to its final size
-// and mirrored.
+// [Render] does that, for native pixel data, 8-bit JPEG and RLE. The header is checked
+// first and gives the format of the cells, and the view gives the sizes; nothing is
+// allocated before both make sense. A compressed frame is then made a native one. The
+// native frame goes by row for row: cells become stored values, a painter makes 8-bit
+// samples of them (for gray through one table that holds modality, window and inversion
+// together), and a reducer averages blocks of them where the picture is smaller than
+// the frame. What is left is converted to RGB, scaled to its final size and mirrored.
 package pixeldata

@@ -28,6 +28,8 @@ type format struct {
 	planar        bool   // three planes follow each other, instead of three samples
 	halfChroma    bool   // two pixels share their chroma: Y, Y, Cb, Cr
 
+	decompress decompressor // nil: the pixels are not compressed
+
 	numbers   numbers
 	allocated uint // bits of a sample's cell
 	stored    uint // bits that count in it
@@ -43,14 +45,15 @@ type format struct {
 // newFormat reads and checks the attributes that tell how pixels are stored.
 func newFormat(header *dicom.Dataset, syntax dicom.UID) (*format, error) {
 	ts := dicom.SyntaxOf(syntax)
-	if ts.Encapsulated {
+	decompress := decompressorOf(syntax)
+	if ts.Encapsulated && decompress == nil {
 		return nil, fmt.Errorf("%w: it is compressed as %s", ErrUnsupported, ts.Name)
 	}
 	pixels := pixelData(header)
 	if pixels == nil {
 		return nil, fmt.Errorf("%w: there is no pixel data", ErrMalformed)
 	}
-	f := &format{bigEndian: ts.BigEndian}
+	f := &format{bigEndian: ts.BigEndian, decompress: decompress}
 	for _, check := range []error{f.size(header), f.depth(header, pixels.Tag), f.colours(header)} {
 		if check != nil {
 			return nil, check
@@ -124,7 +127,7 @@ func (f *format) colours(header *dicom.Dataset) error {
 	switch {
 	case f.samples == 3 && f.numbers != integers, f.palette() && (f.numbers != integers || f.stored > maxTable):
 		return fmt.Errorf("%w: colours of %d bits", ErrUnsupported, f.stored)
-	case f.halfChroma && (f.planar || f.columns%2 != 0):
+	case f.halfChroma && f.decompress == nil && (f.planar || f.columns%2 != 0):
 		return fmt.Errorf("%w: %s in planes or with an odd number of columns", ErrMalformed, f.photometric)
 	}
 	return nil

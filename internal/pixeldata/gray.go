@@ -92,9 +92,11 @@ func (m *modality) of(v float64) float64 {
 // count: 0 would make all pixels equal.
 func (s *Source) modality(f *format, frame int) (modality, error) {
 	for _, p := range s.places(dict.PixelValueTransformationSequence, frame) {
-		table, err := s.sequenceLUT(p, dict.ModalityLUTSequence, f.signed)
-		if table != nil || err != nil {
-			return modality{lut: table}, err
+		if !s.projection() {
+			table, err := s.sequenceLUT(p, dict.ModalityLUTSequence, f.signed)
+			if table != nil || err != nil {
+				return modality{lut: table}, err
+			}
 		}
 		slope, ok := p.set.Float(dict.RescaleSlope)
 		intercept, _ := p.set.Float(dict.RescaleIntercept)
@@ -103,6 +105,18 @@ func (s *Source) modality(f *format, frame int) (modality, error) {
 		}
 	}
 	return modality{slope: 1}, nil
+}
+
+// projection reports whether the frame is one of X-ray angiography or fluoroscopy whose
+// pixels are made for display. Its modality table leads back to the intensity of the
+// rays, and its window is one of stored values (PS3.3 §C.8.7.1.1.2).
+func (s *Source) projection() bool {
+	switch s.Header.UID(dict.SOPClassUID) {
+	case "1.2.840.10008.5.1.4.1.1.12.1", "1.2.840.10008.5.1.4.1.1.12.2":
+		relationship := s.Header.Text(dict.PixelIntensityRelationship)
+		return relationship == "LOG" || relationship == "DISP"
+	}
+	return false
 }
 
 // padding is the stored values that stand for no measurement (PS3.3 §C.7.5.1.1.2).

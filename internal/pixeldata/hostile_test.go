@@ -94,7 +94,7 @@ func TestHostileHeaderIsRefusedAtLittleCost(t *testing.T) {
 
 func TestCompressedFrameIsUnsupported(t *testing.T) {
 	p := mono(4, 4, 8, 8, false, make([]byte, 16)...)
-	for _, syntax := range []dicom.UID{"1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.5", "1.2.3"} {
+	for _, syntax := range []dicom.UID{"1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.70", "1.2.3"} {
 		p.syntax = syntax
 		if _, err := Render(context.Background(), p.source(), View{}); !errors.Is(err, ErrUnsupported) {
 			t.Errorf("%s: %v", syntax, err)
@@ -190,8 +190,11 @@ func FuzzRender(f *testing.F) {
 	f.Add(uint8(6), uint16(1), uint16(0), uint16(2), uint16(2), uint16(8), uint16(8), uint16(7), uint16(0), uint8(0), int32(300), int32(300), 0.0, 0.0, words16(0, 1, 5, 1, 2, 9, 2, 2, 0, 0))
 	f.Add(uint8(0), uint16(1), uint16(0), uint16(3), uint16(5), uint16(1), uint16(1), uint16(0), uint16(0), uint8(0), int32(0), int32(0), 0.0, 0.0, []byte{0xAA, 0x55})
 	f.Add(uint8(7), uint16(1), uint16(0), uint16(1), uint16(2), uint16(64), uint16(64), uint16(63), uint16(0), uint8(1), int32(9), int32(9), 0.5, 1e300, make([]byte, 16))
+	f.Add(uint8(0), uint16(1), uint16(0), uint16(2), uint16(2), uint16(16), uint16(12), uint16(11), uint16(0), uint8(3), int32(0), int32(0), 1.0, 1.0, rleFrame([]byte{0xFD, 1}, []byte{3, 1, 2, 3, 4}))
+	f.Add(uint8(0), uint16(1), uint16(0), uint16(8), uint16(8), uint16(8), uint16(8), uint16(7), uint16(0), uint8(2), int32(3), int32(3), 1.0, 1.0, jpegOf(f, image.NewGray(image.Rect(0, 0, 8, 8))))
+	f.Add(uint8(4), uint16(3), uint16(0), uint16(8), uint16(8), uint16(8), uint16(8), uint16(7), uint16(0), uint8(2), int32(3), int32(3), 1.0, 1.0, jpegOf(f, image.NewYCbCr(image.Rect(0, 0, 8, 8), image.YCbCrSubsampleRatio420)))
 	photometrics := [...]string{"MONOCHROME2", "MONOCHROME1", "RGB", "YBR_FULL", "YBR_FULL_422", "YBR_PARTIAL_422", "PALETTE COLOR"}
-	syntaxes := [...]dicom.UID{dicom.ExplicitVRLittleEndian, dicom.ExplicitVRBigEndian, "1.2.840.10008.1.2.4.50"}
+	syntaxes := [...]dicom.UID{dicom.ExplicitVRLittleEndian, dicom.ExplicitVRBigEndian, jpegBaseline, rleLossless}
 	f.Fuzz(func(t *testing.T, photometric uint8, samples, planar, rows, columns, allocated, stored, high, signed uint16, syntax uint8,
 		width, height int32, a, b float64, data []byte) {
 		d := dicom.NewDataset()

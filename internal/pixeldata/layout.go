@@ -91,7 +91,8 @@ func frameBits(header *dicom.Dataset) int64 {
 	if rows <= 0 || columns <= 0 || samples <= 0 || samples > 4 || allocated <= 0 || allocated > 64 {
 		return 0
 	}
-	if header.Text(dict.PhotometricInterpretation) == "YBR_FULL_422" {
+	switch header.Text(dict.PhotometricInterpretation) {
+	case "YBR_FULL_422", "YBR_PARTIAL_422":
 		samples = 2 // every other chroma sample is left out (PS3.3 §C.7.6.3.1.2)
 	}
 	bits := rows * columns * samples * allocated

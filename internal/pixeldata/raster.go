@@ -111,10 +111,10 @@ func (r *reducer) add(row []uint8) {
 func (r *reducer) place(row []uint8) {
 	out := r.out.row(r.y)
 	r.y++
-	switch {
-	case r.channels == r.out.stride:
+	switch r.channels {
+	case r.out.stride:
 		copy(out, row)
-	case r.channels == 1:
+	case 1:
 		for i, v := range row {
 			out[i*4+r.offset] = v
 		}

@@ -14,7 +14,7 @@ import (
 // The reasons for which a frame can't be drawn.
 var (
 	// ErrUnsupported says that the pixels are legal, but of a kind that this package
-	// does not draw: compressed, or of a rare colour space.
+	// does not draw: of a codec that it does not have, or of a rare colour space.
 	ErrUnsupported = errors.New("this kind of pixel data can't be drawn")
 	// ErrMalformed says that the header contradicts itself or the pixels.
 	ErrMalformed = errors.New("the header of the image makes no sense")
@@ -64,9 +64,9 @@ type View struct {
 // of PS3.4 §N.2 that the header and the view ask for, cuts, scales to square pixels and
 // mirrors. The picture is an *image.Gray or an opaque *image.RGBA.
 //
-// Memory is bounded by the size of the picture, not of the frame; only a frame that has
-// no window, so that the extremes of its pixels must be known first, is held as a
-// whole, and that only up to View.MaxPixels. ErrUnsupported, ErrMalformed, ErrTooLarge,
+// Memory is bounded by the size of the picture, not of the frame. Only a frame that has
+// no window, so that the extremes of its pixels must be known first, or that is
+// compressed is held as a whole, and that only up to View.MaxPixels. ErrUnsupported, ErrMalformed, ErrTooLarge,
 // ErrView, and errors of ctx and of the source, as they are.
 func Render(ctx context.Context, src Source, view View) (image.Image, error) {
 	if view.MaxPixels <= 0 {
@@ -76,7 +76,7 @@ func Render(ctx context.Context, src Source, view View) (image.Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	if src.Length < f.frameBytes() {
+	if f.decompress == nil && src.Length < f.frameBytes() {
 		return nil, fmt.Errorf("%w: the frame has %d bytes and needs %d", ErrMalformed, src.Length, f.frameBytes())
 	}
 	g, err := newGeometry(&src, f, view)
@@ -84,6 +84,11 @@ func Render(ctx context.Context, src Source, view View) (image.Image, error) {
 		return nil, err
 	}
 	r := &renderer{src: &src, format: f, geometry: g, view: view, frame: &interruptible{ctx, src.Frame}}
+	if f.decompress != nil {
+		if err := r.expand(); err != nil {
+			return nil, err
+		}
+	}
 	paint, err := r.painter()
 	if err != nil {
 		return nil, err

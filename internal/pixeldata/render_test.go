@@ -171,6 +171,11 @@ func TestPixelsAreDrawnAsTheStandardSays(t *testing.T) {
 		{"modality table from a negative value", mono(1, 3, 8, 8, true, 0xFE, 0xFF, 0).with(func(d *dicom.Dataset) {
 			d.SetItems(dict.ModalityLUTSequence, lutItem(2, 0xFFFE, 16, dict.US, words16(10, 20)))
 		}), View{Window: full}, []uint8{10, 20, 20}},
+		{"modality table of an angiogram is not for display", mono(1, 1, 8, 8, false, 7).with(func(d *dicom.Dataset) {
+			d.SetItems(dict.ModalityLUTSequence, lutItem(2, 0, 16, dict.US, words16(100, 150)))
+			d.SetText(dict.SOPClassUID, dict.UI, "1.2.840.10008.5.1.4.1.1.12.1")
+			d.SetText(dict.PixelIntensityRelationship, dict.CS, "LOG")
+		}), View{Window: full}, []uint8{7}},
 		{"VOI table", mono(1, 3, 8, 8, false, 0, 5, 6).with(func(d *dicom.Dataset) {
 			d.SetItems(dict.VOILUTSequence, lutItem(2, 5, 8, dict.US, words16(51, 255)))
 		}), View{}, []uint8{51, 51, 255}},

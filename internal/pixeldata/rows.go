@@ -174,7 +174,7 @@ func spreadChroma(bits []uint32) {
 
 // ended says of a source that ended too early that the frame is short.
 func ended(err error) error {
-	if err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF) {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return fmt.Errorf("%w: the frame ends too early", ErrMalformed)
 	}
 	return err
