@@ -158,7 +158,7 @@ func crashingChild(dir string, kill *killer) {
 	var wg sync.WaitGroup
 	for sender := range 3 {
 		wg.Go(func() {
-			for n := range 20 {
+			for n := range 20 { // enough for headers to be gathered
 				r := ref(round, sender+1, n+1)
 				if _, err := store(context.Background(), w, archivetest.Sample(r, n+1)); err != nil {
 					fmt.Println("error", err)

@@ -47,7 +47,7 @@ func (a *Archive) series(ctx context.Context, h index.SeriesHeaders) iter.Seq2[a
 	if h.Location.Key != "" && h.Through >= h.Latest {
 		return a.gathered(ctx, h)
 	}
-	a.headers.grew(h.Ref, time.Time{})
+	a.headers.asked(h.Ref)
 	return a.headersOf(ctx, a.index.Locate(ctx, h.Ref, access.All()), nil)
 }
 
@@ -120,11 +120,22 @@ func bulkURI(path string, _ *dicom.Element) string {
 	return string(rune(archive.BulkMark)) + "bulkdata/" + path
 }
 
+// worthGathering is the number of instances from which a series' headers are gathered.
+// Reading fewer one by one is fast enough, and gathering them would cost more writing than
+// they are worth: an archive of radiographs has one instance in each series.
+const worthGathering = 16
+
 // gatherer knows which series grew and when.
 type gatherer struct {
 	quiet time.Duration
 	mu    sync.Mutex
-	grown map[dicom.Ref]time.Time
+	grown map[dicom.Ref]growth
+}
+
+// growth is what happened to a series lately.
+type growth struct {
+	last    time.Time
+	changes int
 }
 
 // maxGrown bounds the memory of the gatherer. A series that it forgets is gathered when
@@ -133,26 +144,45 @@ const maxGrown = 100_000
 
 // grew notes that a series changed.
 func (g *gatherer) grew(series dicom.Ref, at time.Time) {
+	g.note(series, growth{last: at, changes: 1})
+}
+
+// asked notes that somebody wanted headers that are not gathered.
+func (g *gatherer) asked(series dicom.Ref) {
+	g.note(series, growth{changes: worthGathering})
+}
+
+func (g *gatherer) note(series dicom.Ref, n growth) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.grown == nil {
-		g.grown = make(map[dicom.Ref]time.Time)
+		g.grown = make(map[dicom.Ref]growth)
 	}
-	if _, ok := g.grown[series]; ok || len(g.grown) < maxGrown {
-		g.grown[series] = at
+	known, ok := g.grown[series]
+	if !ok && len(g.grown) >= maxGrown {
+		return
 	}
+	if n.last.Before(known.last) {
+		n.last = known.last
+	}
+	n.changes += known.changes
+	g.grown[series] = n
 }
 
-// ripe takes the series that have been quiet for long enough.
+// ripe takes the series that have been quiet for long enough, and returns those that may
+// be worth gathering. One that grows by single instances is gathered when it is asked for.
 func (g *gatherer) ripe(now time.Time) []dicom.Ref {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	var series []dicom.Ref
-	for ref, at := range g.grown {
-		if now.Sub(at) >= g.quiet {
-			series = append(series, ref)
-			delete(g.grown, ref)
+	for ref, growth := range g.grown {
+		if now.Sub(growth.last) < g.quiet {
+			continue
 		}
+		if growth.changes >= worthGathering {
+			series = append(series, ref)
+		}
+		delete(g.grown, ref)
 	}
 	return series
 }
@@ -182,7 +212,7 @@ func (a *Archive) gather(ctx context.Context, series dicom.Ref) error {
 		if err != nil {
 			return err
 		}
-		if h.Location.Key != "" && h.Through >= h.Latest {
+		if h.Instances < worthGathering || h.Location.Key != "" && h.Through >= h.Latest {
 			continue
 		}
 		if err := a.gatherSeries(ctx, h); err != nil && !errors.Is(err, archive.ErrNotFound) && !errors.Is(err, archive.ErrConflict) {
