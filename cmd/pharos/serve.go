@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"runtime/debug"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -49,6 +50,7 @@ limits.grace; another signal, a second later or more, ends it at once.`,
 func serve(ctx context.Context, l *loaded, log *slog.Logger) (err error) {
 	c := &l.Config
 	warn(l, log)
+	relaxCollector()
 	store, err := openStorage(ctx, c, log, logRecovery(log))
 	if err != nil {
 		return err
@@ -67,6 +69,15 @@ func serve(ctx context.Context, l *loaded, log *slog.Logger) (err error) {
 		}
 	}
 	return s.run(ctx)
+}
+
+// relaxCollector lets garbage grow to several times the live heap, unless the environment
+// says otherwise. What is alive is a few megabytes, whatever the data, so that the default
+// would collect hundreds of times a second under load and save next to nothing.
+func relaxCollector() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(400)
+	}
 }
 
 // warn tells of what is allowed but seldom meant.
