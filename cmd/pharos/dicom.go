@@ -22,12 +22,13 @@ import (
 type dicomSide struct {
 	config *Config
 	nodes  *identity.Nodes
+	people *identity.Authenticator
 	peers  *peerTLS
 	m      *metrics
 	log    *slog.Logger
 }
 
-func newDICOMSide(c *Config, m *metrics, log *slog.Logger) (*dicomSide, error) {
+func newDICOMSide(c *Config, people *identity.Authenticator, m *metrics, log *slog.Logger) (*dicomSide, error) {
 	peers, err := loadPeerTLS(c, log)
 	if err != nil {
 		return nil, err
@@ -36,7 +37,7 @@ func newDICOMSide(c *Config, m *metrics, log *slog.Logger) (*dicomSide, error) {
 	if c.Demo {
 		nodes = append(nodes, demoNode)
 	}
-	return &dicomSide{config: c, nodes: identity.NewNodes(nodes, net.DefaultResolver), peers: peers, m: m, log: log}, nil
+	return &dicomSide{config: c, nodes: identity.NewNodes(nodes, net.DefaultResolver), people: people, peers: peers, m: m, log: log}, nil
 }
 
 func (d *dicomSide) server(a archive.Archive) *dimse.Server {
@@ -87,8 +88,28 @@ func (d *dicomSide) authenticate(ctx context.Context, c dimse.Caller) (access.Pr
 			slog.String("nodes", nodeSnippet(c.CallingAET, addr, names)))
 		return access.Principal{}, err
 	}
+	p, err := d.person(ctx, addr, c.Identity, node.Principal())
+	if err != nil {
+		d.m.associations.WithLabelValues("rejected").Inc()
+		d.log.LogAttrs(ctx, slog.LevelWarn, "association rejected: the user name or passcode that it gives is wrong",
+			slog.String("calling_aet", c.CallingAET), slog.String("from", addr.String()))
+		return access.Principal{}, err
+	}
 	d.m.associations.WithLabelValues("accepted").Inc()
-	return node.Principal(), nil
+	return p, nil
+}
+
+// person narrows a node's rights to those of the user who signs in at it (PS3.7
+// §D.3.3.7). Nobody has to; a name without passcode proves nothing and changes nothing.
+func (d *dicomSide) person(ctx context.Context, addr netip.Addr, given *ul.UserIdentity, node access.Principal) (access.Principal, error) {
+	if given == nil || given.Type != ul.IdentityUsernamePasscode {
+		return node, nil
+	}
+	user, err := d.people.Password(ctx, addr, string(given.Primary), string(given.Secondary))
+	if err != nil {
+		return access.Principal{}, err
+	}
+	return access.Principal{Name: user.Name + "@" + node.Name, May: user.May & node.May}, nil
 }
 
 // nodeSnippet is an entry of nodes in the configuration that would let a caller store.

@@ -144,7 +144,7 @@ func newServer(ctx context.Context, c *Config, store *storage, log *slog.Logger)
 	if err != nil {
 		return nil, err
 	}
-	if s.side, err = newDICOMSide(c, s.metrics, log); err != nil {
+	if s.side, err = newDICOMSide(c, auth, s.metrics, log); err != nil {
 		return nil, err
 	}
 	s.dicom = s.side.server(guarded(store, s.metrics, "dicom", log))

@@ -205,5 +205,5 @@ func (r *retrieval) outcome() (Status, string) {
 	case r.completed == 0 && r.warning == 0:
 		return CannotPerform, "no sub-operation succeeded"
 	}
-	return SubOperationFailed, fmt.Sprintf("%d sub-operations failed", r.failed)
+	return SubOperationFailed, fmt.Sprintf("%d sub-operations failed, %d ended with a warning", r.failed, r.warning)
 }

@@ -147,6 +147,8 @@ func (s *Server) Shutdown(ctx context.Context) error {
 // negotiate decides on an association (PS3.8 §7.1.1).
 func (s *Server) negotiate(ctx context.Context, p *ul.Proposal) (*ul.Decision, error) {
 	if !s.answersTo(p.CalledAET) {
+		s.config.Log.Warn("association rejected: it calls another AE title; to answer to it too, add it to called_aets",
+			"called_aet", p.CalledAET, "calling_aet", p.CallingAET, "from", p.RemoteAddr)
 		return nil, &ul.Reject{Result: ul.RejectedPermanent, Source: ul.RejectedByUser, Reason: ul.RejectCalledAET}
 	}
 	principal, err := s.config.Authenticate(ctx, Caller{

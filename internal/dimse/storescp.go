@@ -14,12 +14,12 @@ import (
 // store answers C-STORE (PS3.4 §B.2). The response leaves only after the archive has
 // the instance on stable storage.
 func (s *session) store(ctx context.Context, m *message) error {
-	err := s.keep(ctx, m)
+	status, err := s.keep(ctx, m)
 	if over := s.assoc.Err(); over != nil {
 		return over // the data set did not arrive whole, or nobody is left to hear of it
 	}
 	if err == nil {
-		return s.respond(m, Success, "")
+		return s.respond(m, status, "")
 	}
 	if drained := s.drain(m); drained != nil {
 		return drained
@@ -27,26 +27,30 @@ func (s *session) store(ctx context.Context, m *message) error {
 	return s.refuse(m, err)
 }
 
-// keep streams the data set of the message into the archive.
-func (s *session) keep(ctx context.Context, m *message) error {
+// keep streams the data set of the message into the archive. An instance that is held
+// aside, because another has its UID, is a warning: it was kept, but is not to be found.
+func (s *session) keep(ctx context.Context, m *message) (Status, error) {
 	context, _ := s.assoc.Context(m.contextID)
 	if err := checkStoreRequest(m, context.AbstractSyntax); err != nil {
-		return err
+		return 0, err
 	}
 	meta := dicom.EncodeFileMeta(m.SOPClass, m.SOPInstance, dicom.UID(context.TransferSyntax), s.assoc.CallingAET())
 	in, err := archive.ReadIncoming(io.MultiReader(bytes.NewReader(meta), m.data))
 	if err != nil {
-		return err
+		return 0, err
 	}
 	switch {
 	case in.Ref.Instance != m.SOPInstance:
-		return &failure{status: ClassMismatch, comment: "SOP Instance UID differs from the command", tags: []dicom.Tag{dict.SOPInstanceUID}}
+		return 0, &failure{status: ClassMismatch, comment: "SOP Instance UID differs from the command", tags: []dicom.Tag{dict.SOPInstanceUID}}
 	case in.SOPClass != m.SOPClass:
-		return &failure{status: ClassMismatch, comment: "SOP Class UID differs from the command", tags: []dicom.Tag{dict.SOPClassUID}}
+		return 0, &failure{status: ClassMismatch, comment: "SOP Class UID differs from the command", tags: []dicom.Tag{dict.SOPClassUID}}
 	}
 	in.Source = s.assoc.CallingAET()
-	_, err = s.server.config.Archive.Store(ctx, in, "")
-	return err
+	receipt, err := s.server.config.Archive.Store(ctx, in, "")
+	if receipt.Held {
+		return CoercedElements, err
+	}
+	return Success, err
 }
 
 // checkStoreRequest refuses a command that can't become an instance.

@@ -81,9 +81,10 @@ type Implementation struct {
 	VersionName string // 1 to 16 characters
 }
 
-// DefaultImplementation is what Pharos calls itself. The UID is derived from a
-// UUID as PS3.5 §B.2 allows.
+// DefaultImplementation is what Pharos calls itself, here as in the files that package
+// dicom writes; this package knows nothing of that one. The UID is derived from a UUID as
+// PS3.5 §B.2 allows.
 var DefaultImplementation = Implementation{
-	ClassUID:    "2.25.9902783213627556609281725099659408451",
+	ClassUID:    "2.25.183718604718429034657382949872634019283",
 	VersionName: "PHAROS_0_1",
 }

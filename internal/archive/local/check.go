@@ -18,7 +18,7 @@ type Fault string
 const (
 	Missing  Fault = "missing"  // the index names a blob that is not there
 	Damaged  Fault = "damaged"  // the blob's bytes are not those that were received
-	Unnamed  Fault = "unnamed"  // a blob that nothing names; a start of the server settles it
+	Unnamed  Fault = "unnamed"  // a blob that nothing names: foreign, or too damaged to be adopted
 	Unopened Fault = "unopened" // the blob can't be read at the moment
 )
 

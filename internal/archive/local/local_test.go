@@ -213,10 +213,16 @@ func TestCheckFindsFaultsBothWays(t *testing.T) {
 		t.Fatal(err)
 	}
 	damage(t, w, entries[1])
-	fill(t, w, 2, 1, 1) // what is newer than the last instance could still be arriving
+	if _, err := store(t.Context(), w, archivetest.Sample(ref(9, 1, 1), 1)); err != nil {
+		t.Fatal(err) // what is newer than the last instance could still be arriving
+	}
 	faults := check()
 	if faults[local.Missing] != 1 || faults[local.Damaged] != 1 || faults[local.Unnamed] != 1 {
 		t.Fatalf("found %v", faults)
+	}
+	fill(t, w, 1, 1, 3) // sending again heals what is gone or damaged
+	if faults := check(); faults[local.Missing]+faults[local.Damaged] != 0 {
+		t.Fatalf("after sending again: %v", faults)
 	}
 }
 

@@ -1,6 +1,7 @@
 package local
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -101,6 +102,9 @@ func (a *Archive) commit(ctx context.Context, w blob.Writer, e index.Entry) (arc
 // needed.
 func (a *Archive) settle(ctx context.Context, e index.Entry) (archive.Receipt, error) {
 	outcome, err := a.index.Commit(ctx, e, a.policy)
+	if outcome == index.Duplicate && a.mend(ctx, e) {
+		return archive.Receipt{Ref: e.Ref, Size: e.Size, Digest: e.Digest, Duplicate: true}, nil
+	}
 	if outcome == index.Duplicate || errors.Is(err, archive.ErrConflict) {
 		// When the index failed in another way the blob stays: the index may have
 		// committed it all the same, and if not, it is found at the next start.
@@ -121,6 +125,39 @@ func (a *Archive) settle(ctx context.Context, e index.Entry) (archive.Receipt, e
 		Held:      outcome == index.Held,
 		Replaced:  outcome == index.Replaced,
 	}, nil
+}
+
+// mend puts a new copy in the place of one that is gone or damaged, so that sending an
+// instance again heals it; success must not be answered for bytes that are lost. It
+// reports whether it did. The new copy fits only if the index would note the same of it.
+func (a *Archive) mend(ctx context.Context, e index.Entry) bool {
+	for old, err := range a.index.Locate(ctx, e.Ref, access.All()) {
+		if err != nil || old.Location == e.Location {
+			return false
+		}
+		if i, err := a.instance(old); err != nil || a.sound(ctx, i) {
+			return false
+		}
+		if old.Size != e.Size || !bytes.Equal(old.Layout, e.Layout) {
+			a.log.ErrorContext(ctx, "instance is damaged, and the copy that came has another header; delete it and send it again",
+				"instance", e.Ref.Instance)
+			return false
+		}
+		if err := a.index.Relocate(ctx, e.Ref.Instance, old.Location, e.Location); err != nil {
+			return false
+		}
+		a.log.WarnContext(ctx, "instance was damaged and is whole again: its sender sent it once more", "instance", e.Ref.Instance)
+		a.wantSweep()
+		return true
+	}
+	return false
+}
+
+// sound reports whether an instance is what was received. What can't be read at the moment
+// counts as sound: it is not known to be lost.
+func (a *Archive) sound(ctx context.Context, i *instance) bool {
+	err := i.Verify(ctx)
+	return !errors.Is(err, blob.ErrCorrupt) && !errors.Is(err, blob.ErrNotExist)
 }
 
 // discardUnnamed deletes a blob unless the index names it after all: recovery while the
