@@ -16,7 +16,7 @@ PACKAGES ?= ./...
 
 # What the tests run against: DCMTK and Orthanc as foreign peers, PostgreSQL as the
 # second database, dciodvfy to judge what we write.
-APT := dcmtk orthanc orthanc-dicomweb postgresql dicom3tools curl openssl
+APT := dcmtk orthanc orthanc-dicomweb postgresql dicom3tools curl openssl unzip
 
 .PHONY: run build test unit race lint fuzz bench deps clean
 export CGO_ENABLED := 0
@@ -38,7 +38,7 @@ race: deps
 	CGO_ENABLED=1 go test -race -tags grpcnotrace $(PACKAGES)
 
 lint: $(LINT)
-	@test -z "$$(gofmt -l cmd internal)" || { gofmt -l cmd internal; echo "run gofmt -w on these"; exit 1; }
+	@test -z "$$(gofmt -l bench cmd e2e internal)" || { gofmt -l bench cmd e2e internal; echo "run gofmt -w on these"; exit 1; }
 	go vet -tags grpcnotrace ./...
 	$(LINT) run ./...
 

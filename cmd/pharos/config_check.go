@@ -164,7 +164,9 @@ func checkReadable(k *checker, key, path string) {
 func (c *Config) checkDICOM(k *checker) {
 	checkAET(k, "aet", c.AET)
 	for _, aet := range c.CalledAETs {
-		checkAET(k, "called_aets", aet)
+		if aet != "*" { // any
+			checkAET(k, "called_aets", aet)
+		}
 	}
 	k.oneOf("dicom_tls.client_auth", c.DICOMTLS.ClientAuth, "none", "optional", "required")
 	if c.DICOMTLS.Addr != off {
@@ -189,7 +191,7 @@ func (c *Config) checkDICOM(k *checker) {
 // backslash and control characters, and no space at either end (PS3.5 §6.2).
 func checkAET(k *checker, key, aet string) {
 	bad := strings.ContainsFunc(aet, func(r rune) bool { return r < 0x20 || r > 0x7E || r == '\\' })
-	if aet == "" || len(aet) > 16 || bad || strings.TrimSpace(aet) != aet {
+	if aet == "" || aet == "*" || len(aet) > 16 || bad || strings.TrimSpace(aet) != aet {
 		k.wrong(key, aet, "is no AE title: it has 1 to 16 ASCII characters, no backslash, no space at either end")
 	}
 }

@@ -12,13 +12,25 @@ import (
 	"pharos/internal/ul"
 )
 
+// unambiguous ends the connection after a request of HTTP/1.1 with a body in chunks. If it
+// had a Content-Length too, which net/http drops without a word, a proxy in front may have
+// gone by that one, and what follows could be a request that it never saw (RFC 9112 §6.1).
+func unambiguous(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ProtoMajor == 1 && len(r.TransferEncoding) > 0 {
+			w.Header().Set("Connection", "close")
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
 // newHTTPServer returns a server with limits on what a caller may take his time with.
 // There is no limit on the whole of a request, for an instance may have gigabytes:
 // bodies may take as long as they make progress (steadyBody, and package dicomweb for
 // answers).
 func newHTTPServer(c *Config, h http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{
-		Handler:           h,
+		Handler:           unambiguous(h),
 		ReadHeaderTimeout: time.Duration(c.Limits.HeaderTime),
 		IdleTimeout:       time.Duration(c.Limits.Idle),
 		MaxHeaderBytes:    int(c.Limits.Header),

@@ -101,15 +101,21 @@ func (in *Incoming) checkUIDs() error {
 	return nil
 }
 
-// complete prepares what a file without preamble or File Meta Information lacks.
+// complete prepares what a file without preamble, prefix or File Meta Information lacks,
+// and drops what it has instead in front of them.
 func (in *Incoming) complete(meta *dicom.FileMeta) {
+	const whole = 128 + len("DICM")
 	switch {
 	case meta.NoMeta:
 		in.preface = dicom.EncodeFileMeta(in.SOPClass, in.Ref.Instance, in.TransferSyntax, "")
-	case meta.NoPreamble:
+	case meta.Start == int64(whole) && bytes.HasSuffix(in.raw.Bytes()[:whole], []byte("DICM")):
+		in.dataset = meta.Length
+		return
+	default:
 		in.preface = append(make([]byte, 128), "DICM"...)
 	}
-	in.shift = int64(len(in.preface))
+	in.raw.Next(int(meta.Start))
+	in.shift = int64(len(in.preface)) - meta.Start
 	in.dataset = meta.Length + in.shift
 }
 

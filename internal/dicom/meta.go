@@ -16,6 +16,7 @@ type FileMeta struct {
 	TransferSyntax UID      // of the data set that follows
 	SOPClass       UID      // Media Storage SOP Class UID; empty when the file does not tell
 	SOPInstance    UID      // Media Storage SOP Instance UID; empty when the file does not tell
+	Start          int64    // where group 0002 begins, or the data set when there is none
 	Length         int64    // bytes before the data set: preamble, prefix and group 0002
 	Preamble       []byte   // the 128 bytes; nil when they are all zero or absent
 
@@ -43,7 +44,7 @@ func (r *Reader) readMeta() (*FileMeta, error) {
 		return nil, err
 	}
 	start, hasMeta := locateMeta(b)
-	meta := &FileMeta{Dataset: NewDataset(), NoPreamble: start < preambleSize, NoMeta: !hasMeta}
+	meta := &FileMeta{Dataset: NewDataset(), Start: int64(start), NoPreamble: start < preambleSize, NoMeta: !hasMeta}
 	if start >= preambleSize && len(bytes.Trim(b[:preambleSize], "\x00")) > 0 {
 		meta.Preamble = bytes.Clone(b[:preambleSize])
 	}

@@ -13,7 +13,8 @@ import (
 )
 
 // ErrLost says that the index lost instances that it had committed since the last Sync,
-// as when its disk filled up, and that it does nothing more before Revive.
+// as when its disk filled up. Before Revive it answers this to Mark and to whatever
+// would change it, and reads without what is lost.
 var ErrLost = errors.New("index lost what it had not yet made durable")
 
 // Location is where bytes lie: a blob in one of the configured volumes.

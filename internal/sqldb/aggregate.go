@@ -15,8 +15,12 @@ type aggregate struct {
 	computed          *dicom.Dataset // the attributes of it that can be matched
 }
 
-// loadAggregates works out what the studies of these records have in scope.
+// loadAggregates works out what the studies of these records have in scope, unless it is
+// kept with them.
 func (r *run) loadAggregates(batch []*record) error {
+	if r.keepsAggregates() {
+		return nil
+	}
 	wanted := make(map[int64]*studyRecord)
 	var ids []int64
 	for _, rec := range batch {

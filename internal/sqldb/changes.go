@@ -13,10 +13,10 @@ import (
 const selectChanges = `SELECT * FROM (
 	SELECT i.id, s.uid, r.uid, i.uid, 1, i.received, i.source
 	FROM instance i JOIN series r ON r.id = i.series_id JOIN study s ON s.id = r.study_id
-	WHERE i.id > ? ORDER BY i.id LIMIT ?) a
+	WHERE i.id > ? ORDER BY i.id ` + limited + `) a
 UNION ALL SELECT * FROM (
-	SELECT seq, study_uid, series_uid, uid, 2, removed, 0 FROM removal WHERE seq > ? ORDER BY seq LIMIT ?) b
-ORDER BY 1 LIMIT ?`
+	SELECT seq, study_uid, series_uid, uid, 2, removed, 0 FROM removal WHERE seq > ? ORDER BY seq ` + limited + `) b
+ORDER BY 1 ` + limited
 
 // Changes implements index.Index.
 func (d *DB) Changes(ctx context.Context, after index.Seq) iter.Seq2[index.Change, error] {

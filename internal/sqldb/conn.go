@@ -48,6 +48,11 @@ func each(ctx context.Context, c conn, stmt string, args []any, f func(rows) err
 	return r.Err()
 }
 
+// limited bounds the rows of a statement by an argument. For a bare LIMIT ? SQLite looks
+// at the value while it plans, and therefore plans anew at every execution; behind a
+// cast it does not.
+const limited = "LIMIT CAST(? AS bigint)"
+
 // dialect is what differs in the text of statements that are otherwise common.
 type dialect struct {
 	in         func(column string) string // column is one of a list of numbers, given as ids

@@ -205,7 +205,8 @@ func (d *DB) failed(err error) error {
 	return err
 }
 
-// reader returns a connection that sees everything that any method has returned.
+// reader returns a connection that sees everything that any method has returned. After a
+// transaction was lost it sees the rest: old images are to be looked at even then.
 func (d *DB) reader(ctx context.Context) (conn, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -213,11 +214,11 @@ func (d *DB) reader(ctx context.Context) (conn, error) {
 	if d.engine.lazy() {
 		d.mu.Lock()
 		defer d.mu.Unlock()
-		if d.lost != nil {
+		if d.lost != nil && !errors.Is(d.lost, index.ErrLost) {
 			return nil, d.lost
 		}
 		if d.open != nil {
-			if err := d.finish(context.WithoutCancel(ctx), false); err != nil {
+			if err := d.finish(context.WithoutCancel(ctx), false); err != nil && !errors.Is(err, index.ErrLost) {
 				return nil, err
 			}
 		}

@@ -5,7 +5,7 @@
 //
 //	ledger       one row: the numbers given last, the totals, the mark of Sync
 //	word         texts that recur (SOP classes, syntaxes, volumes, sources, albums), by number
-//	study        a study with its patient: UID, kept counts, packed attributes
+//	study        a study with its patient: UID, modalities, kept counts, packed attributes
 //	study_block  how many studies there are in each run of 1,024 ids, so that an offset is found fast
 //	term         (attribute, value as it is compared) -> study: what narrows a search
 //	series       a series: UID, counts, modality, SOP classes, where its headers are

@@ -48,8 +48,11 @@ func TestFullDiskStopsTheIndexUntilItIsOpenedAgain(t *testing.T) {
 			t.Errorf("lost by %v, want ErrFull", db.lost)
 		}
 	}
-	if _, err := db.Count(t.Context()); lost == 0 || full != 0 || !errors.Is(err, index.ErrLost) {
-		t.Errorf("%d refused otherwise, %d lost, Count: %v; want every call refused from the first failure", full, lost, err)
+	if _, err := db.Mark(t.Context()); lost == 0 || full != 0 || !errors.Is(err, index.ErrLost) {
+		t.Errorf("%d refused otherwise, %d lost, Mark: %v; want every change refused from the first failure", full, lost, err)
+	}
+	if n, err := db.Count(t.Context()); err != nil || n.Instances >= 100 {
+		t.Errorf("after that %d instances can be read, %v; want those of earlier transactions", n.Instances, err)
 	}
 	_ = db.Close()
 	if db, err = OpenSQLite(path, Options{}); err != nil {

@@ -17,7 +17,7 @@ func (d *DB) Garbage(ctx context.Context) iter.Seq2[index.Location, error] {
 		for err == nil {
 			var batch []index.Location
 			var volumes []int64
-			err = each(ctx, c, "SELECT key, volume FROM garbage WHERE (key, volume) > (?, ?) ORDER BY key, volume LIMIT ?",
+			err = each(ctx, c, "SELECT key, volume FROM garbage WHERE (key, volume) > (?, ?) ORDER BY key, volume "+limited,
 				[]any{key, volume, chunk}, func(r rows) error {
 					err := r.Scan(&key, &volume)
 					batch, volumes = append(batch, index.Location{Key: blob.Key(key)}), append(volumes, volume)

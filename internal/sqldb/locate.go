@@ -98,7 +98,7 @@ func (l *locator) oneSeries(s foundSeries) error {
 	for !l.stopped {
 		var batch []locatedRow
 		err := each(l.ctx, l.c, locateColumns+` FROM instance i
-			WHERE i.series_id = ? AND (i.number, i.id) > (?, ?) ORDER BY i.number, i.id LIMIT ?`,
+			WHERE i.series_id = ? AND (i.number, i.id) > (?, ?) ORDER BY i.number, i.id `+limited,
 			[]any{s.id, number, id, chunk}, func(r rows) error {
 				row, err := l.scan(r)
 				row.entry.Ref.Study, row.entry.Ref.Series = s.ref.Study, s.ref.Series

@@ -2,6 +2,8 @@ package sqldb
 
 import (
 	"errors"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"testing"
 
@@ -45,6 +47,28 @@ func TestChangedMigrationIsRefused(t *testing.T) {
 	}
 	if _, err := OpenSQLite(path, Options{}); err == nil {
 		t.Error("open succeeded")
+	}
+}
+
+func TestCloseLeavesNoWAL(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "index.db")
+	db, err := OpenSQLite(path, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Sync(t.Context(), "1"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.Mark(t.Context()); err != nil { // so that a reader is open too
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, suffix := range []string{"-wal", "-shm"} {
+		if _, err := os.Stat(path + suffix); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s after Close: %v; want none", suffix, err)
+		}
 	}
 }
 

@@ -171,7 +171,7 @@ func (r *run) lower(ids []int64, from archive.Level) ([]int64, bool, error) {
 // deal faster than a row each; false when there are more than most.
 func (r *run) idList(stmt string, args []any, most int) ([]int64, bool, error) {
 	var text string
-	if _, err := queryRow(r.ctx, r.c, "SELECT "+r.sql.list("x.id")+" FROM ("+stmt+" LIMIT ?) x", append(args, most+1), &text); err != nil {
+	if _, err := queryRow(r.ctx, r.c, "SELECT "+r.sql.list("x.id")+" FROM ("+stmt+" "+limited+") x", append(args, most+1), &text); err != nil {
 		return nil, false, err
 	}
 	ids, err := parseList(text)

@@ -143,32 +143,44 @@ var utf8Charset, _ = dicom.ParseCharset([]string{"ISO_IR 192"})
 // packed bytes.
 func unpack(packed []byte, wanted func(dicom.Tag) bool) (*dicom.Dataset, error) {
 	d := dicom.NewDataset()
-	u := unpacker{buf: packed}
+	return d, unpackInto(d, packed, wanted, &shelf{room: 16})
+}
+
+// unpackInto puts what unpack reads into a data set, as elements from the shelf.
+func unpackInto(d *dicom.Dataset, packed []byte, wanted func(dicom.Tag) bool, s *shelf) error {
+	u := unpacker{buf: packed, shelf: s}
 	for len(u.buf) > 0 && !u.bad {
 		u.element(d, wanted, 0)
 	}
 	if u.bad {
-		return nil, errPacked
+		return errPacked
 	}
-	return d, nil
+	return nil
+}
+
+// shelf has elements, so that each is no allocation of its own.
+type shelf struct {
+	free []dicom.Element
+	room int // how many are made the next time
+}
+
+// put adds an element with a value to a data set.
+func (s *shelf) put(d *dicom.Dataset, tag dicom.Tag, vr dicom.VR, value []byte) {
+	if len(s.free) == 0 {
+		s.free = make([]dicom.Element, s.room)
+		s.room = min(2*s.room, 256)
+	}
+	e := &s.free[0]
+	s.free = s.free[1:]
+	e.Tag, e.VR, e.Value = tag, vr, value
+	d.Put(e)
 }
 
 type unpacker struct {
-	buf      []byte
-	tag      dicom.Tag
-	bad      bool
-	elements []dicom.Element // room for elements, so that each is no allocation of its own
-}
-
-// put adds an element with a value.
-func (u *unpacker) put(d *dicom.Dataset, vr dicom.VR, value []byte) {
-	if len(u.elements) == 0 {
-		u.elements = make([]dicom.Element, 16)
-	}
-	e := &u.elements[0]
-	u.elements = u.elements[1:]
-	e.Tag, e.VR, e.Value = u.tag, vr, value
-	d.Put(e)
+	buf   []byte
+	tag   dicom.Tag
+	bad   bool
+	shelf *shelf
 }
 
 func (u *unpacker) uvarint() int {
@@ -215,7 +227,7 @@ func (u *unpacker) element(d *dicom.Dataset, wanted func(dicom.Tag) bool, depth 
 	}
 	value := u.bytes(n)
 	if want && !u.bad {
-		u.put(d, vr, value)
+		u.shelf.put(d, u.tag, vr, value)
 	}
 }
 
@@ -226,7 +238,7 @@ func (u *unpacker) items(n int, want bool, depth int) []*dicom.Dataset {
 	}
 	var items []*dicom.Dataset
 	for range n {
-		inner := unpacker{buf: u.bytes(u.uvarint())}
+		inner := unpacker{buf: u.bytes(u.uvarint()), shelf: u.shelf}
 		if u.bad {
 			return nil
 		}

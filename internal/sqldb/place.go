@@ -83,17 +83,13 @@ func (t *tx) createSeries(ctx context.Context, r *request) (*seriesState, error)
 	if _, err := t.exec(ctx, "UPDATE study SET series = series + 1 WHERE id = ?", study.id); err != nil {
 		return nil, err
 	}
+	if err := t.noteModality(ctx, study, modality(r)); err != nil {
+		return nil, err
+	}
 	s.last = string(r.packed.series)
 	t.cache.limit()
 	t.cache.series[s.uid], t.cache.studies[s.parent] = s, study
 	return s, nil
-}
-
-func modality(r *request) string {
-	if r.entry.Attributes == nil {
-		return ""
-	}
-	return cleanTerm(r.entry.Attributes.Text(dict.Modality))
 }
 
 func (t *tx) findStudy(ctx context.Context, uid dicom.UID) (*studyState, error) {
@@ -121,8 +117,9 @@ func (t *tx) createStudy(ctx context.Context, r *request) (*studyState, error) {
 	if s.filled, err = filled(r.packed.study); err != nil {
 		return nil, err
 	}
-	if _, err := t.exec(ctx, "INSERT INTO study (id, uid, series, instances, bytes, attributes) VALUES (?, ?, 0, 0, 0, ?)",
-		s.id, string(r.entry.Ref.Study), r.packed.study); err != nil {
+	s.modalities = splitModalities(modality(r))
+	if _, err := t.exec(ctx, "INSERT INTO study (id, uid, modalities, series, instances, bytes, attributes) VALUES (?, ?, ?, 0, 0, 0, ?)",
+		s.id, string(r.entry.Ref.Study), joinModalities(s.modalities), r.packed.study); err != nil {
 		return nil, err
 	}
 	if _, err := t.exec(ctx, "INSERT INTO study_block (block, studies) VALUES (?, 1) ON CONFLICT (block) DO UPDATE SET studies = study_block.studies + 1",
@@ -141,13 +138,22 @@ func (t *tx) addTerms(ctx context.Context, study int64, d *dicom.Dataset) error 
 	return nil
 }
 
-// noteClass adds a SOP class to those of the series.
+// noteClass adds a SOP class to those of the series. It reads them again, since another
+// replica may have added some.
 func (t *tx) noteClass(ctx context.Context, s *seriesState, class int64) error {
 	if slices.Contains(s.classes, class) {
 		return nil
 	}
-	classes := append(slices.Clone(s.classes), class)
-	if _, err := t.exec(ctx, "UPDATE series SET classes = ? WHERE id = ?", joinIDs(classes), s.id); err != nil {
+	var text string
+	if _, err := queryRow(ctx, t, "SELECT classes FROM series WHERE id = ?", []any{s.id}, &text); err != nil {
+		return err
+	}
+	classes, err := splitIDs(text)
+	if err == nil && !slices.Contains(classes, class) {
+		classes = append(classes, class)
+		_, err = t.exec(ctx, "UPDATE series SET classes = ? WHERE id = ?", joinIDs(classes), s.id)
+	}
+	if err != nil {
 		return err
 	}
 	s.classes = classes
@@ -165,6 +171,9 @@ func (t *tx) fillIn(ctx context.Context, r *request, s *seriesState) error {
 		}
 		if added != nil && added.Has(dict.Modality) {
 			if _, err := t.exec(ctx, "UPDATE series SET modality = ? WHERE id = ?", modality(r), s.id); err != nil {
+				return err
+			}
+			if err := t.noteModality(ctx, s.study, modality(r)); err != nil {
 				return err
 			}
 		}

@@ -44,6 +44,7 @@ func (d *DB) query(ctx context.Context, q archive.Query, in access.Scope, yield 
 		ctx: ctx, db: d, c: c, sql: d.sql, q: q, in: in, scope: s, yield: yield,
 		level: max(q.Level, archive.StudyLevel), skip: q.Offset, left: q.Limit,
 		matcher: index.NewMatcher(q), selection: index.NewSelection(q),
+		shelf: shelf{room: 32},
 	}
 	r.table = tables[r.level]
 	return r.run()
@@ -111,6 +112,7 @@ type run struct {
 
 	studies map[int64]*studyRecord
 	series  map[int64]*seriesRecord
+	shelf   shelf
 }
 
 // patience is how many rows are read in vain before the terms of a condition that many
@@ -159,7 +161,7 @@ func (r *run) seek(narrowed bool) (int64, error) {
 	}
 	condition, args := r.table.scope(r)
 	found, err := queryRow(r.ctx, r.c, "SELECT "+r.table.id+" FROM "+r.table.from+" WHERE "+r.table.id+" > ?"+condition+
-		" ORDER BY "+r.table.id+" LIMIT 1 OFFSET ?", append(append([]any{after}, args...), r.skip-1), &after)
+		" ORDER BY "+r.table.id+" LIMIT 1 OFFSET CAST(? AS bigint)", append(append([]any{after}, args...), r.skip-1), &after)
 	if err != nil || !found {
 		return -1, err
 	}
@@ -211,7 +213,7 @@ func (r *run) list(ids []int64, after int64) error {
 // scan reads the entities of the level behind an id.
 func (r *run) scan(after int64) error {
 	condition, args := r.table.scope(r)
-	where := r.table.id + " > ?" + condition + " ORDER BY " + r.table.id + " LIMIT ?"
+	where := r.table.id + " > ?" + condition + " ORDER BY " + r.table.id + " " + limited
 	seen := 0
 	for size := r.firstChunk(); !r.stopped; size = min(2*size, maxChunk) {
 		batch, err := r.table.load(r, where, append(append([]any{after}, args...), size))

@@ -2,6 +2,7 @@ package sqldb
 
 import (
 	"slices"
+	"strconv"
 
 	"pharos/internal/archive"
 	"pharos/internal/dicom"
@@ -80,26 +81,85 @@ func (r *run) loadStudyRows(where string, args []any) ([]*record, error) {
 }
 
 func (r *run) readStudies(where string, args []any, found func(*studyRecord)) error {
-	return each(r.ctx, r.c, "SELECT s.id, s.uid, s.series, s.instances, s.attributes FROM study s WHERE "+where, args, func(row rows) error {
-		s := &studyRecord{}
-		var uid string
-		var packed []byte
-		err := row.Scan(&s.id, &uid, &s.series, &s.instances, &packed)
-		if err == nil {
-			s.attributes, err = r.unpack(packed, dict.StudyInstanceUID, uid)
+	var row studyRow
+	return each(r.ctx, r.c, "SELECT s.id, s.uid, s.modalities, s.series, s.instances, s.attributes FROM study s WHERE "+where, args, func(rs rows) error {
+		err := rs.Scan(&row.id, &row.uid, &row.modalities, &row.series, &row.instances, &row.packed)
+		if err != nil {
+			return err
 		}
+		s := &studyRecord{id: row.id, series: row.series, instances: row.instances, attributes: r.newDataset(r.isResult())}
+		if err := unpackInto(s.attributes, row.packed, r.selection.Has, &r.shelf); err != nil {
+			return err
+		}
+		r.addKept(s.attributes, &row)
 		found(s)
-		return err
+		return nil
 	})
+}
+
+// studyRow is a row of the table of studies.
+type studyRow struct {
+	id, series, instances int64
+	uid, modalities       string
+	packed                []byte
+}
+
+// isResult tells that the attributes of a study are the whole result.
+func (r *run) isResult() bool { return r.q.Level == archive.StudyLevel && r.keepsAggregates() }
+
+// keepsAggregates tells that the computed attributes of a study are those kept with it:
+// all of the study is in scope.
+func (r *run) keepsAggregates() bool {
+	return r.scope.all && !r.selection.HasComputed(dict.SOPClassesInStudy)
+}
+
+// addKept adds the columns of a study that are attributes.
+func (r *run) addKept(d *dicom.Dataset, row *studyRow) {
+	r.putText(d, dict.StudyInstanceUID, dict.UI, row.uid)
+	if !r.keepsAggregates() {
+		return
+	}
+	if row.modalities != "" && r.selection.HasComputed(dict.ModalitiesInStudy) {
+		r.putText(d, dict.ModalitiesInStudy, dict.CS, row.modalities)
+	}
+	if r.selection.HasComputed(dict.NumberOfStudyRelatedSeries) {
+		r.putText(d, dict.NumberOfStudyRelatedSeries, dict.IS, strconv.FormatInt(row.series, 10))
+	}
+	if r.selection.HasComputed(dict.NumberOfStudyRelatedInstances) {
+		r.putText(d, dict.NumberOfStudyRelatedInstances, dict.IS, strconv.FormatInt(row.instances, 10))
+	}
+}
+
+// newDataset returns an empty one; that of a result begins with its character set.
+func (r *run) newDataset(result bool) *dicom.Dataset {
+	d := dicom.NewDataset()
+	if result {
+		d.SetText(dict.SpecificCharacterSet, dict.CS, "ISO_IR 192")
+	}
+	return d
+}
+
+// putText puts a text that is as it should be but for padding (PS3.5 §6.2).
+func (r *run) putText(d *dicom.Dataset, tag dicom.Tag, vr dicom.VR, text string) {
+	value := append(make([]byte, 0, len(text)+1), text...)
+	if len(text)%2 != 0 {
+		pad := byte(' ')
+		if vr == dict.UI {
+			pad = 0
+		}
+		value = append(value, pad)
+	}
+	r.shelf.put(d, tag, vr, value)
 }
 
 // unpack reads the attributes that the results have, and adds the UID.
 func (r *run) unpack(packed []byte, tag dicom.Tag, uid string) (*dicom.Dataset, error) {
-	d, err := unpack(packed, r.selection.Has)
-	if err == nil {
-		d.SetText(tag, dict.UI, uid)
+	d := r.newDataset(false)
+	if err := unpackInto(d, packed, r.selection.Has, &r.shelf); err != nil {
+		return nil, err
 	}
-	return d, err
+	r.putText(d, tag, dict.UI, uid)
+	return d, nil
 }
 
 func (r *run) loadSeriesRows(where string, args []any) ([]*record, error) {

@@ -125,6 +125,9 @@ func (t *tx) removeSeries(ctx context.Context, s foundSeries, instance dicom.UID
 	if _, err := t.noteRemoval(ctx, dicom.Ref{Study: s.ref.Study, Series: s.ref.Series, Instance: instance}); err != nil {
 		return err
 	}
+	if err := t.recountModalities(ctx, s.study); err != nil {
+		return err
+	}
 	return t.removeEmptyStudy(ctx, s.study)
 }
 

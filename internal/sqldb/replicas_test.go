@@ -2,11 +2,14 @@ package sqldb_test
 
 import (
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 
 	"pharos/internal/access"
+	"pharos/internal/archive"
 	"pharos/internal/dicom"
+	"pharos/internal/dicom/dict"
 	"pharos/internal/index"
 	"pharos/internal/sqldb"
 	"pharos/internal/sqldb/pgtest"
@@ -113,5 +116,35 @@ func TestCommitsAreThereAfterReopening(t *testing.T) {
 		if err := db.Close(); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// TestReplicasAddModalitiesAndClassesToWhatOthersAdded lets the first replica remember
+// a study, the second extend it, and the first extend it once more.
+func TestReplicasAddModalitiesAndClassesToWhatOthersAdded(t *testing.T) {
+	dbs := openReplicas(t)
+	for n, modality := range []string{"CT", "SR", "MR"} {
+		e := benchEntry(1, 50*n, 50)
+		e.Attributes.SetText(dict.Modality, dict.CS, modality)
+		classOf := benchEntry(1, n+1, 50)
+		classOf.SOPClass = dicom.UID(fmt.Sprint("1.2.3.", n))
+		for _, e := range []index.Entry{e, classOf} {
+			if o, err := dbs[n%2].Commit(t.Context(), e, index.Refuse); err != nil || o != index.Added {
+				t.Fatalf("Commit = %v, %v; want Added", o, err)
+			}
+		}
+	}
+	q := archive.Query{Level: archive.StudyLevel, Return: [][]dicom.Tag{{dict.SOPClassesInStudy}}}
+	for _, want := range []string{`CT\MR\SR 1.2.3.0\1.2.3.1\1.2.3.2\` + string(dict.CTImageStorage), `CT\MR\SR `} {
+		for d, err := range dbs[0].Query(t.Context(), q, access.All()) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := strings.Join(d.Texts(dict.ModalitiesInStudy), `\`) + " " + strings.Join(d.Texts(dict.SOPClassesInStudy), `\`)
+			if got != want {
+				t.Errorf("study has %s, want %s", got, want)
+			}
+		}
+		q.Return = nil
 	}
 }

@@ -25,6 +25,9 @@ func (r *run) result(rec *record) *dicom.Dataset {
 
 // assemble puts the selected attributes of all levels into one data set, in UTF-8.
 func (r *run) assemble(rec *record) *dicom.Dataset {
+	if r.isResult() {
+		return rec.study.attributes
+	}
 	elements := make([]*dicom.Element, 0, 32)
 	for _, level := range rec.levels() {
 		for e := range level.All() {

@@ -83,7 +83,7 @@ func findSeries(ctx context.Context, c conn, q *dialect, ref dicom.Ref, in scope
 		}
 	}
 	condition, more := in.series(q, "r.id")
-	stmt += condition + " ORDER BY r.id LIMIT ?"
+	stmt += condition + " ORDER BY r.id " + limited
 	args = append(append(args, more...), limit)
 	var found []foundSeries
 	err := each(ctx, c, stmt, args, func(r rows) error {

@@ -20,6 +20,7 @@ import (
 // sqliteEngine has one connection that writes and a pool of others that read.
 type sqliteEngine struct {
 	writers *sql.DB
+	writer  *sql.Conn // the one connection of writers
 	write   sqliteConn
 	readers *sql.DB
 	read    sqliteConn
@@ -48,13 +49,12 @@ func newSQLiteEngine(path string) (*sqliteEngine, error) {
 	if e.writers, err = openSQLitePool(path, 1, writerPragmas); err != nil {
 		return nil, err
 	}
-	c, err := e.writers.Conn(context.Background())
-	if err != nil {
+	if e.writer, err = e.writers.Conn(context.Background()); err != nil {
 		return nil, errors.Join(err, e.writers.Close())
 	}
-	e.write = newSQLiteConn(c)
+	e.write = newSQLiteConn(e.writer)
 	if e.readers, err = openSQLitePool(path, max(4, 2*runtime.NumCPU()), readerPragmas); err != nil {
-		return nil, errors.Join(err, e.writers.Close())
+		return nil, errors.Join(err, e.writer.Close(), e.writers.Close())
 	}
 	e.read = newSQLiteConn(e.readers)
 	return e, nil
@@ -151,8 +151,10 @@ func (e *sqliteEngine) insertInstances(ctx context.Context, c conn, list []*inst
 	return clashing, nil
 }
 
+// close ends the connections. The last one to go, which is that of the writer, writes
+// the WAL back and removes it.
 func (e *sqliteEngine) close() error {
-	return errors.Join(e.readers.Close(), e.writers.Close())
+	return errors.Join(e.read.close(), e.readers.Close(), e.write.close(), e.writer.Close(), e.writers.Close())
 }
 
 // preparer is a connection or a pool of them.
@@ -188,6 +190,19 @@ func (c sqliteConn) prepare(stmt string) (*sql.Stmt, error) {
 		c.statements[stmt] = s
 	}
 	return s, err
+}
+
+// close closes the statements. A connection stays open as long as it has any, and
+// database/sql leaves those of an [sql.Conn] alone.
+func (c sqliteConn) close() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var err error
+	for text, s := range c.statements {
+		err = errors.Join(err, s.Close())
+		delete(c.statements, text)
+	}
+	return err
 }
 
 // exec can't be cancelled: a statement takes less time than watching for it would, and

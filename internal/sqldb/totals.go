@@ -15,10 +15,20 @@ func (d *DB) Sync(ctx context.Context, mark blob.Key) error {
 	})
 }
 
+// lostBefore tells of a transaction that was lost.
+func (d *DB) lostBefore() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.lost
+}
+
 // Mark implements index.Index.
 func (d *DB) Mark(ctx context.Context) (blob.Key, error) {
 	c, err := d.reader(ctx)
 	if err != nil {
+		return "", err
+	}
+	if err := d.lostBefore(); err != nil {
 		return "", err
 	}
 	var mark string

@@ -193,9 +193,10 @@ type writeCache struct {
 const maxCachedSeries = 4096
 
 type studyState struct {
-	id     int64
-	filled map[dicom.Tag]bool // attributes that have a value
-	last   string             // packed attributes that had nothing to fill in
+	id         int64
+	modalities []string           // some that are noted: there may be more
+	filled     map[dicom.Tag]bool // attributes that have a value
+	last       string             // packed attributes that had nothing to fill in
 }
 
 type seriesState struct {

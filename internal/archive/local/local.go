@@ -42,7 +42,8 @@ type Archive struct {
 	now      func() time.Time
 
 	marks   marks
-	behind  bool // the index has to catch up before it may be synced; used by sync alone
+	syncing sync.Mutex
+	behind  bool // the index has to catch up before it may be synced; guarded by syncing
 	headers gatherer
 	sweeps  chan struct{} // holds at most one wish to sweep
 

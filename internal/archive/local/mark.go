@@ -20,7 +20,7 @@ type marks struct {
 	mu      sync.Mutex
 	last    blob.Key             // the greatest key committed
 	flights map[*flight]struct{} // blobs being committed and not settled yet
-	synced  blob.Key             // low() at the last Sync; used by one goroutine at a time
+	synced  blob.Key             // low() at the last Sync; guarded by Archive.syncing
 }
 
 // flight is a blob on its way from its commit to its entry.
@@ -81,19 +81,12 @@ func (a *Archive) syncLoop(ctx context.Context) {
 }
 
 // sync makes durable what is new. An index that has lost what it had committed, since
-// its disk filled up, catches up from the blobs as it does after a crash.
+// its disk filled up, catches up from the blobs first, as it does after a crash.
 func (a *Archive) sync(ctx context.Context) error {
-	if _, err := a.index.Mark(ctx); errors.Is(err, index.ErrLost) {
-		if err := a.index.Revive(ctx); err != nil {
-			return err
-		}
-		a.behind = true
-	}
-	if a.behind {
-		if err := a.recover(ctx, nil); err != nil {
-			return err
-		}
-		a.behind = false
+	a.syncing.Lock()
+	defer a.syncing.Unlock()
+	if err := a.catchUpLocked(ctx); err != nil {
+		return err
 	}
 	low := a.marks.low()
 	if low == a.marks.synced {
@@ -103,6 +96,31 @@ func (a *Archive) sync(ctx context.Context) error {
 		return err
 	}
 	a.marks.synced = low
+	return nil
+}
+
+// catchUp lets an index that lost what it had committed be used again, with nothing
+// missing.
+func (a *Archive) catchUp(ctx context.Context) error {
+	a.syncing.Lock()
+	defer a.syncing.Unlock()
+	return a.catchUpLocked(ctx)
+}
+
+func (a *Archive) catchUpLocked(ctx context.Context) error {
+	if _, err := a.index.Mark(ctx); errors.Is(err, index.ErrLost) {
+		if err := a.index.Revive(ctx); err != nil {
+			return err
+		}
+		a.behind = true
+	}
+	if !a.behind {
+		return nil
+	}
+	if err := a.recover(ctx, nil); err != nil {
+		return err
+	}
+	a.behind = false
 	return nil
 }
 

@@ -95,6 +95,25 @@ func (a *Archive) commit(ctx context.Context, w blob.Writer, e index.Entry) (arc
 	}
 	a.marks.committed(info.Key)
 	e.Location = index.Location{Volume: a.receives, Key: info.Key}
+	receipt, err := a.settle(ctx, e)
+	if errors.Is(err, index.ErrLost) {
+		return a.settleAgain(ctx, e)
+	}
+	return receipt, err
+}
+
+// settleAgain lets the index catch up first. That may commit the very blob in question.
+func (a *Archive) settleAgain(ctx context.Context, e index.Entry) (archive.Receipt, error) {
+	if err := a.catchUp(ctx); err != nil {
+		return archive.Receipt{}, err
+	}
+	unnamed, err := a.index.Unknown(ctx, []index.Location{e.Location})
+	if err != nil {
+		return archive.Receipt{}, err
+	}
+	if len(unnamed) == 0 {
+		return archive.Receipt{Ref: e.Ref, Size: e.Size, Digest: e.Digest}, nil
+	}
 	return a.settle(ctx, e)
 }
 

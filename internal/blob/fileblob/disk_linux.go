@@ -55,6 +55,19 @@ func (f osFile) sync() error {
 	}
 }
 
+// readBefore tells by RWF_NOWAIT what is in memory, so that the hint, which looks at every
+// page of the range, costs nothing there.
+func (f osFile) readBefore(next extent, p []byte, off int64) (int, error) {
+	n, err := unix.Preadv2(int(f.Fd()), [][]byte{p}, off, unix.RWF_NOWAIT)
+	if err == nil && n == len(p) {
+		return n, nil
+	}
+	if next.n > 0 { // 0 would mean to the end of the file
+		_ = unix.Fadvise(int(f.Fd()), next.off, next.n, unix.FADV_WILLNEED) // a hint may go unheard
+	}
+	return f.ReadAt(p, off)
+}
+
 func (f osFile) punch(off, n int64) error {
 	err := unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, off, n)
 	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOSYS) {
@@ -64,4 +77,14 @@ func (f osFile) punch(off, n int64) error {
 		return fmt.Errorf("punch hole in %s: %w", f.Name(), err)
 	}
 	return nil
+}
+
+// diskRoom returns the bytes of the file system of dir that are free for this process,
+// and those that it has in all.
+func diskRoom(dir string) (free, total int64, err error) {
+	var st unix.Statfs_t
+	if err := unix.Statfs(dir, &st); err != nil {
+		return 0, 0, err
+	}
+	return int64(st.Bavail) * st.Bsize, int64(st.Blocks) * st.Bsize, nil
 }

@@ -17,4 +17,8 @@ func (f osFile) writev(bufs [][]byte, off int64) error {
 
 func (f osFile) sync() error { return f.Sync() }
 
+func (f osFile) readBefore(_ extent, p []byte, off int64) (int, error) { return f.ReadAt(p, off) }
+
 func (f osFile) punch(int64, int64) error { return errors.ErrUnsupported }
+
+func diskRoom(string) (free, total int64, err error) { return 0, 0, errors.ErrUnsupported }

@@ -19,7 +19,9 @@
 // the append lock, leaves the lock, and waits for a sync of the segment that began
 // after the append. The first one to wait leads: it waits for the running sync to
 // end, closes its batch, and syncs for all who joined it meanwhile, while the next
-// batch is being appended. A larger blob is written to a file in large/new and
+// batch is being appended. Before a sync of little it waits up to half a sync for
+// those whom the last one released: senders of small blobs are back by then, and
+// would otherwise need a sync of their own. A larger blob is written to a file in large/new and
 // synced there; its record in the log has no payload, and the file takes the name
 // of the record's key at the moment the record is appended. The sync of the segment
 // syncs the directory of its large files first. So the log alone decides what
@@ -32,7 +34,9 @@
 // # Reading
 //
 // A key is segment number and offset; there is no table in memory. Open reads the
-// 64 bytes of the record's header and then the range. The checksum of the payload
+// 64 bytes of the record's header and then the range. When the header has to come
+// from the disk, the disk is told of the range first, so that a cold read costs one
+// wait instead of two. The checksum of the payload
 // is not verified on ranged reads; see [Store.Verify].
 //
 // # Deleting

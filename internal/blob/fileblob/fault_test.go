@@ -194,6 +194,8 @@ func TestAFullDiskAtTheBeginOfASegmentHurtsNobody(t *testing.T) {
 	}
 }
 
+func nothing() int64 { return 0 }
+
 // TestCommitsShareSyncs holds the first sync until all others wait.
 func TestCommitsShareSyncs(t *testing.T) {
 	const waiters = 50
@@ -202,7 +204,7 @@ func TestCommitsShareSyncs(t *testing.T) {
 	began, release := make(chan struct{}), make(chan struct{})
 	errs := make(chan error, waiters+1)
 	go func() {
-		errs <- q.wait(func() error {
+		errs <- q.wait(nothing, func() error {
 			syncs.Add(1)
 			close(began)
 			<-release
@@ -214,7 +216,7 @@ func TestCommitsShareSyncs(t *testing.T) {
 	for range waiters {
 		go func() {
 			joined <- struct{}{}
-			errs <- q.wait(func() error {
+			errs <- q.wait(nothing, func() error {
 				syncs.Add(1)
 				return nil
 			})

@@ -16,6 +16,10 @@ import (
 type file interface {
 	io.ReaderAt
 	io.Closer
+	// readBefore is ReadAt for those who are going to read another range next: when
+	// p has to come from the disk, the disk begins with that range too. The range
+	// may go beyond the end.
+	readBefore(next extent, p []byte, off int64) (int, error)
 	// writev writes all the buffers in order, from the offset on.
 	writev(bufs [][]byte, off int64) error
 	// sync makes bytes and size durable.
@@ -27,6 +31,9 @@ type file interface {
 	// usage reports the file's size and the bytes it occupies on the disk.
 	usage() (size, occupied int64, err error)
 }
+
+// extent is a range of a file.
+type extent struct{ off, n int64 }
 
 // opener opens a segment or the checkpoint.
 type opener func(name string, flag int) (file, error)

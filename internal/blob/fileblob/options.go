@@ -7,6 +7,7 @@ const (
 	DefaultSegmentSize  = 1 << 30
 	DefaultLargeFrom    = 4 << 20
 	DefaultOpenSegments = 256
+	DefaultReserve      = 64 << 20
 )
 
 // Options tune a store. They may differ from one [Open] of a directory to the next;
@@ -22,6 +23,11 @@ type Options struct {
 	// memory of one writer.
 	LargeFrom int64
 
+	// Reserve is how many bytes of the file system are left free, but at most a tenth of
+	// it: an index on the same disk needs room to note what was already stored. A blob
+	// that would use them is refused as ErrFull. 0 means 64 MiB, less than 0 none.
+	Reserve int64
+
 	// OpenSegments is how many segment files are kept open while nobody reads them;
 	// 0 means 256.
 	OpenSegments int
@@ -36,6 +42,9 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.LargeFrom == 0 {
 		o.LargeFrom = DefaultLargeFrom
+	}
+	if o.Reserve == 0 {
+		o.Reserve = DefaultReserve
 	}
 	if o.OpenSegments == 0 {
 		o.OpenSegments = DefaultOpenSegments

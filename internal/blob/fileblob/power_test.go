@@ -114,6 +114,8 @@ func (f *diskFile) ReadAt(p []byte, off int64) (int, error) {
 	return n, nil
 }
 
+func (f *diskFile) readBefore(_ extent, p []byte, off int64) (int, error) { return f.ReadAt(p, off) }
+
 func (f *diskFile) writev(bufs [][]byte, off int64) error {
 	f.disk.step()
 	f.mu.Lock()

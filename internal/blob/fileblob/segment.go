@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"math"
 	"sync"
 	"sync/atomic"
 
@@ -48,12 +49,16 @@ func newSegment(number uint32, id uint64, f file, large string, end int64) *segm
 }
 
 // record reads the header at an offset. It is ErrNotExist beyond the durable end.
-func (g *segment) record(off int64) (record, error) {
+func (g *segment) record(off int64) (record, error) { return g.recordBefore(off, 0, 0) }
+
+// recordBefore is record for those who are going to read n bytes of the blob from an
+// offset on, or to its end if n < 0.
+func (g *segment) recordBefore(off, from, n int64) (record, error) {
 	if off >= g.durable.Load() {
 		return record{}, blob.ErrNotExist
 	}
 	var b [headerSize]byte
-	if err := readFull(g.file, b[:], off); err != nil {
+	if err := readFull(ahead{g.file, likely(off, from, n)}, b[:], off); err != nil {
 		return record{}, err
 	}
 	r, ok := decodeRecord(b[:], g.id, off)
@@ -62,6 +67,24 @@ func (g *segment) record(off int64) (record, error) {
 	}
 	return r, nil
 }
+
+// likely is where a range of a blob begins, if the record at the offset is inline and
+// long enough: a wrong guess costs a read, and a right one saves waiting for the header
+// first.
+func likely(record, from, n int64) extent {
+	if n < 0 || n > readSize {
+		n = readSize
+	}
+	return extent{off: record + headerSize + min(from, math.MaxInt64/4), n: n}
+}
+
+// ahead is a file that is read before an extent of it.
+type ahead struct {
+	file
+	next extent
+}
+
+func (a ahead) ReadAt(p []byte, off int64) (int, error) { return a.readBefore(a.next, p, off) }
 
 // enter counts a reader of the record. It comes before the look at the record's
 // state: either Delete sees the reader, or the reader sees the mark of Delete.

@@ -106,6 +106,12 @@ func (s *Store) Close() error {
 // find acquires the segment of a key and reads the record. The record's bytes stay
 // untouched until leave.
 func (s *Store) find(k blob.Key) (*slot, record, error) {
+	return s.findBefore(k, 0, 0)
+}
+
+// findBefore is find for those who are going to read n bytes of the blob from an
+// offset on, or to its end if n < 0.
+func (s *Store) findBefore(k blob.Key, from, n int64) (*slot, record, error) {
 	number, off, ok := parseKey(k)
 	if !ok {
 		return nil, record{}, blob.ErrNotExist
@@ -115,7 +121,7 @@ func (s *Store) find(k blob.Key) (*slot, record, error) {
 		return nil, record{}, err
 	}
 	g.enter(off)
-	r, err := g.record(off)
+	r, err := g.recordBefore(off, from, n)
 	switch {
 	case err != nil:
 	case r.state == stateDead:
@@ -136,7 +142,7 @@ func (s *Store) leave(g *slot, off int64) {
 }
 
 // Open implements [blob.Store]. It reads the record's header and then the range,
-// without a look at the checksum of the whole. The reader implements io.WriterTo.
+// which a cold disk fetches together, without a look at the checksum of the whole. The reader implements io.WriterTo.
 func (s *Store) Open(ctx context.Context, k blob.Key, off, n int64) (io.ReadCloser, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, wrap("open", err)
@@ -144,7 +150,7 @@ func (s *Store) Open(ctx context.Context, k blob.Key, off, n int64) (io.ReadClos
 	if off < 0 {
 		return nil, fmt.Errorf("fileblob: open %q: negative offset %d", k, off)
 	}
-	g, r, err := s.find(k)
+	g, r, err := s.findBefore(k, off, n)
 	if err != nil {
 		return nil, wrap(fmt.Sprintf("open %q", k), err)
 	}

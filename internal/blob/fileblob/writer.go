@@ -45,7 +45,7 @@ func (w *writer) Write(p []byte) (int, error) {
 	n := len(p)
 	if w.large == nil {
 		w.buffer(p)
-	} else {
+	} else if n, w.err = 0, w.checkRoom(int64(len(p))); w.err == nil {
 		n, w.err = w.large.Write(p)
 	}
 	w.size += int64(n)
@@ -74,6 +74,18 @@ func (w *writer) payload() [][]byte {
 		left -= chunkSize
 	}
 	return bufs
+}
+
+// checkEvery is how many bytes of a large blob are written between two looks at the room
+// that is left.
+const checkEvery = 16 << 20
+
+// checkRoom looks from time to time whether there is room for more of a large blob.
+func (w *writer) checkRoom(n int64) error {
+	if w.size/checkEvery == (w.size+n)/checkEvery {
+		return nil
+	}
+	return w.store.room(checkEvery)
 }
 
 // spill moves the blob to a file of its own.
@@ -118,6 +130,11 @@ func (w *writer) commit() (blob.Info, error) {
 	}
 	r := record{kind: kindInline, size: w.size, sum: w.sum}
 	tmp := ""
+	if w.large == nil {
+		if err := w.store.room(w.size); err != nil {
+			return blob.Info{}, err
+		}
+	}
 	if w.large != nil {
 		r.kind = kindLarge
 		tmp = w.large.Name()

@@ -22,6 +22,7 @@ CREATE TABLE word (
 CREATE TABLE study (
   id bigint PRIMARY KEY,
   uid text COLLATE "C" NOT NULL,
+  modalities text COLLATE "C" NOT NULL,
   series bigint NOT NULL,
   instances bigint NOT NULL,
   bytes bigint NOT NULL,

@@ -22,6 +22,7 @@ CREATE TABLE word (
 CREATE TABLE study (
   id INTEGER PRIMARY KEY,
   uid TEXT NOT NULL,
+  modalities TEXT NOT NULL,
   series INTEGER NOT NULL,
   instances INTEGER NOT NULL,
   bytes INTEGER NOT NULL,
