@@ -3,6 +3,7 @@ package dicom_test
 import (
 	"bytes"
 	"io"
+	"slices"
 	"testing"
 
 	"pharos/internal/dicom"
@@ -81,6 +82,43 @@ func BenchmarkWriteFile(b *testing.B) {
 	for b.Loop() {
 		if err := dicomtest.WriteTo(io.Discard, ds, dicom.ExplicitVRLittleEndian, nil); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkAppendResult writes what a result of a search has: short values of the study.
+func BenchmarkAppendResult(b *testing.B) {
+	ds := dicomtest.CT()
+	for e := range dicomtest.CT().All() {
+		if e.Tag.Group() > 0x20 {
+			ds.Delete(e.Tag)
+		}
+	}
+	var text []byte
+	b.ReportAllocs()
+	for b.Loop() {
+		text = dicom.AppendJSON(text[:0], ds, 1<<20, nil)
+	}
+	b.SetBytes(int64(len(text)))
+}
+
+// BenchmarkPut builds a data set in order and out of it.
+func BenchmarkPut(b *testing.B) {
+	var elements []*dicom.Element
+	for e := range dicomtest.CT().All() {
+		elements = append(elements, e)
+	}
+	b.Run("ascending", func(b *testing.B) { benchPut(b, elements) })
+	slices.Reverse(elements)
+	b.Run("descending", func(b *testing.B) { benchPut(b, elements) })
+}
+
+func benchPut(b *testing.B, elements []*dicom.Element) {
+	b.ReportAllocs()
+	for b.Loop() {
+		ds := dicom.NewDataset()
+		for _, e := range elements {
+			ds.Put(e)
 		}
 	}
 }

@@ -74,12 +74,20 @@ func (d *Dataset) Has(tag Tag) bool { return d.Get(tag) != nil }
 // Put inserts the element or replaces the one of the same tag.
 func (d *Dataset) Put(e *Element) {
 	i, ok := d.search(e.Tag)
-	if ok {
+	switch {
+	case ok:
 		d.elements[i] = e
-		return
+	case d.elements == nil:
+		d.elements = append(make([]*Element, 0, firstElements), e)
+	case i == len(d.elements):
+		d.elements = append(d.elements, e)
+	default:
+		d.elements = slices.Insert(d.elements, i, e)
 	}
-	d.elements = slices.Insert(d.elements, i, e)
 }
+
+// firstElements is for how many elements a data set has room that is built one by one.
+const firstElements = 8
 
 // Delete removes the element of the tag, if there is one.
 func (d *Dataset) Delete(tag Tag) {

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"testing"
 
@@ -108,7 +109,16 @@ func benchCopy(b *testing.B, s *site) {
 
 func BenchmarkFrame(b *testing.B) {
 	s := benchSite(b, 100)
-	benchGet(b, s, "/studies/1.2.3/series/1.2.3.1/instances/"+string(instanceUID(1050))+"/frames/1", "Accept", `multipart/related; type="application/octet-stream"`)
+	clip := dicomtest.EnhancedCT(dicomtest.WithUIDs(study1, series1, instanceUID(1)), dicomtest.WithSize(512, 900), dicomtest.WithFrames(8))
+	s.put(dicomtest.Bytes(b, clip, dicom.ExplicitVRLittleEndian))
+	frame := func(name, path string) {
+		b.Run(name, func(b *testing.B) {
+			benchGet(b, s, "/studies/1.2.3/series/1.2.3.1/instances/"+path, "Accept", `multipart/related; type="application/octet-stream"`)
+		})
+	}
+	frame("CT", string(instanceUID(1050))+"/frames/1")
+	frame("of many", string(instanceUID(1))+"/frames/5")
+	frame("eight", string(instanceUID(1))+"/frames/1,2,3,4,5,6,7,8")
 }
 
 func BenchmarkMetadata(b *testing.B) {
@@ -123,25 +133,67 @@ func BenchmarkMetadata(b *testing.B) {
 
 func BenchmarkSearch(b *testing.B) {
 	s := benchSite(b, 100)
-	b.Run("one study", func(b *testing.B) { benchGet(b, s, "/studies?PatientID=PH-0001") })
-	b.Run("100 instances", func(b *testing.B) { benchGet(b, s, "/studies/1.2.3/series/1.2.3.1/instances") })
+	b.Run("one study", func(b *testing.B) { benchGet(b, s, "/studies?PatientID=PH-0001", "Accept-Encoding", "identity") })
+	b.Run("100 instances", func(b *testing.B) {
+		benchGet(b, s, "/studies/1.2.3/series/1.2.3.1/instances", "Accept-Encoding", "identity")
+	})
+	b.Run("100 studies", func(b *testing.B) {
+		s := newSite(b)
+		for i := range 300 {
+			study := dicom.UID("1.2.3." + strconv.Itoa(1000+i))
+			s.put(ct(b, 1, dicomtest.WithUIDs(study, study+".1", study+".1.1"), dicomtest.WithSize(2, 2)))
+		}
+		benchGet(b, s, "/studies?limit=100&offset=100", "Accept-Encoding", "identity")
+	})
 }
 
 // BenchmarkStore sends the same instances again and again: what is measured is the way to
 // the archive, not its disk.
 func BenchmarkStore(b *testing.B) {
 	s := newSite(b, func(c *Config) { c.Archive = swallowing{c.Archive} })
-	file := dicomtest.Bytes(b, dicomtest.CT(), dicom.ExplicitVRLittleEndian)
-	files := make([][]byte, 20)
-	for i := range files {
-		files[i] = file
-	}
 	c := s.client()
-	b.SetBytes(int64(len(file) * len(files)))
-	b.ReportAllocs()
-	for b.Loop() {
-		if sent, err := c.Store(b.Context(), "", filesOf(files...)); err != nil || len(sent) != len(files) {
-			b.Fatal(len(sent), err)
-		}
+	file := dicomtest.Bytes(b, dicomtest.CT(), dicom.ExplicitVRLittleEndian)
+	for _, n := range [...]int{1, 20} {
+		b.Run(strconv.Itoa(n), func(b *testing.B) {
+			files := slices.Repeat([][]byte{file}, n)
+			b.SetBytes(int64(len(file) * n))
+			b.ReportAllocs()
+			for b.Loop() {
+				if sent, err := c.Store(b.Context(), "", filesOf(files...)); err != nil || len(sent) != n {
+					b.Fatal(len(sent), err)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkFindDelimiter searches in pixels, and in what is worst for each way to search.
+func BenchmarkFindDelimiter(b *testing.B) {
+	boundary := "0123456789abcdef"
+	ct := dicomtest.Bytes(b, dicomtest.CT(), dicom.ExplicitVRLittleEndian)
+	for name, body := range map[string][]byte{
+		"CT":            ct,
+		"last byte":     bytes.Repeat([]byte("f"), len(ct)),
+		"half of it":    bytes.Repeat([]byte("fxxxxxxxxxx\x00"), len(ct)/12),
+		"all but first": bytes.Repeat([]byte("\r\n--0123456789abcde"), len(ct)/19),
+	} {
+		b.Run(name, func(b *testing.B) {
+			whole := append(append([]byte("--"+boundary+"\r\n\r\n"), body...), "\r\n--"+boundary+"--\r\n"...)
+			b.SetBytes(int64(len(whole)))
+			for b.Loop() {
+				parts, err := newParts(bytes.NewReader(whole), boundary)
+				if err != nil {
+					b.Fatal(err)
+				}
+				one, err := parts.next()
+				if err != nil {
+					b.Fatal(err)
+				}
+				if n, err := one.WriteTo(io.Discard); err != nil || n != int64(len(body)) {
+					b.Fatal(n, err)
+				}
+				parts.close()
+			}
+		})
 	}
 }

@@ -79,9 +79,9 @@ func chooseValue(ranges []mediaRange) (valueChoice, error) {
 	for _, m := range ranges {
 		switch {
 		case m.kind == typeRelated && m.takesParts(typeOctetStream):
-			return valueChoice{true, typeOctetStream, typeOctetStream}, nil
+			return valueChoice{parts: true, contentType: typeOctetStream, partType: typeOctetStream}, nil
 		case m.takes(typeOctetStream):
-			return valueChoice{false, typeOctetStream, typeOctetStream}, nil
+			return valueChoice{contentType: typeOctetStream, partType: typeOctetStream}, nil
 		}
 	}
 	return valueChoice{}, notAcceptable("the value can be had as application/octet-stream, alone or as multipart/related")

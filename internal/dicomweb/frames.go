@@ -128,8 +128,8 @@ func sendValue(w *reply, contentType string, open func(int) (archive.Value, erro
 	return b.Flush()
 }
 
-// sendValues answers with one part per value. The size of the answer is told when there
-// is only one, because the others are opened one after the other.
+// sendValues answers with one part per value. They are opened one after the other, so the
+// size of the answer is told only when the first value tells that of the others.
 func sendValues(w *reply, c valueChoice, numbers []int, open func(int) (archive.Value, error), location func(int) string) error {
 	value, err := open(numbers[0])
 	if err != nil {
@@ -140,9 +140,8 @@ func sendValues(w *reply, c valueChoice, numbers []int, open func(int) (archive.
 	m := newRelated(b)
 	h := w.Header()
 	h.Set("Content-Type", m.contentType(c.partType))
-	if len(numbers) == 1 {
-		size := m.partSize(true, c.contentType, location(numbers[0]), value.Length) + m.endSize()
-		h.Set("Content-Length", strconv.FormatInt(size, 10))
+	if c.alike || len(numbers) == 1 {
+		h.Set("Content-Length", strconv.FormatInt(valuesSize(m, c, numbers, location, value.Length), 10))
 	}
 	if w.head {
 		return value.Close()
@@ -158,6 +157,15 @@ func sendValues(w *reply, c valueChoice, numbers []int, open func(int) (archive.
 		}
 	}
 	return m.end()
+}
+
+// valuesSize is the size of an answer with values of one length.
+func valuesSize(m *relatedWriter, c valueChoice, numbers []int, location func(int) string, length int64) int64 {
+	size := m.endSize()
+	for i, n := range numbers {
+		size += m.partSize(i == 0, c.contentType, location(n), length)
+	}
+	return size
 }
 
 func sendOne(m *relatedWriter, contentType, location string, value archive.Value) error {

@@ -209,9 +209,7 @@ func (p *partsReader) scan() error {
 	}
 }
 
-// prepareSearch fills the table of the search after Horspool: it looks at every byte
-// at the end of the delimiter only, and most of them let it go on by its whole length.
-// That is several times as fast as looking for CR LF, which images hold often.
+// prepareSearch fills the table of the search after Horspool.
 func (p *partsReader) prepareSearch() {
 	n := len(p.delimiter)
 	for i := range p.skip {
@@ -222,11 +220,35 @@ func (p *partsReader) prepareSearch() {
 	}
 }
 
-// index finds the delimiter in the window, or is -1.
+// index finds the delimiter in the window, or is -1. It looks for its last byte with
+// IndexByte, which takes many bytes at once, until that byte turns out to be frequent:
+// images can hold any byte often. The first bytes, CR LF, are so in most.
 func (p *partsReader) index(window []byte) int {
 	n := len(p.delimiter)
 	last := p.delimiter[n-1]
-	for i := n - 1; i < len(window); {
+	for i, hits := n-1, 0; i < len(window); hits++ {
+		if hits > 16+i/64 {
+			return p.indexFrom(i, window)
+		}
+		next := bytes.IndexByte(window[i:], last)
+		if next < 0 {
+			return -1
+		}
+		if i += next; bytes.Equal(window[i-n+1:i+1], p.delimiter) {
+			return i - n + 1
+		}
+		i += int(p.skip[last])
+	}
+	return -1
+}
+
+// indexFrom is index by Horspool's way, of delimiters that end at i or later: it looks at
+// every byte at the end of the delimiter only, and most of them let it go on by its whole
+// length.
+func (p *partsReader) indexFrom(i int, window []byte) int {
+	n := len(p.delimiter)
+	last := p.delimiter[n-1]
+	for i < len(window) {
 		c := window[i]
 		if c == last && bytes.Equal(window[i-n+1:i+1], p.delimiter) {
 			return i - n + 1

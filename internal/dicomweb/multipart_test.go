@@ -232,3 +232,29 @@ func BenchmarkPartsReader(b *testing.B) {
 		}
 	})
 }
+
+// Both ways to search must find the delimiter, wherever the one gives way to the other.
+func TestDelimiterIsFoundAmongItsOwnBytes(t *testing.T) {
+	const boundary = "abcab"
+	for _, filler := range []string{"b", "ab", "abcab", "\r\n--abca", "\r", "xxxxxxb", strings.Repeat("x", 70) + "b", "x"} {
+		for _, n := range []int{0, 1, 15, 16, 17, 18, 100, 5000} {
+			value := strings.Repeat(filler, n)
+			parts, err := newParts(strings.NewReader("--"+boundary+"\r\n\r\n"+value+"\r\n--"+boundary+"--\r\n"), boundary)
+			if err != nil {
+				t.Fatal(err)
+			}
+			one, err := parts.next()
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := io.ReadAll(one)
+			if err != nil || string(got) != value {
+				t.Errorf("%d times %q: %d bytes of %d, %v", n, filler, len(got), len(value), err)
+			}
+			if _, err := parts.next(); !errors.Is(err, io.EOF) {
+				t.Errorf("%d times %q: %v behind the last part", n, filler, err)
+			}
+			parts.close()
+		}
+	}
+}

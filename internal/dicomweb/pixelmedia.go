@@ -67,6 +67,7 @@ type valueChoice struct {
 	parts       bool   // multipart/related
 	contentType string // of each
 	partType    string // the same without parameters
+	alike       bool   // every value has the same length
 }
 
 // chooseFrames finds how the frames of an instance can be sent as they are stored.
@@ -95,9 +96,9 @@ func chooseFrames(ranges []mediaRange, stored dicom.TransferSyntax, single bool)
 func offer(m mediaRange, kind string, single bool) (valueChoice, bool) {
 	switch {
 	case m.takesParts(kind):
-		return valueChoice{true, kind, kind}, true
+		return valueChoice{parts: true, contentType: kind, partType: kind}, true
 	case single && m.takes(kind):
-		return valueChoice{false, kind, kind}, true
+		return valueChoice{contentType: kind, partType: kind}, true
 	}
 	return valueChoice{}, false
 }
@@ -116,8 +117,10 @@ func takesSyntax(m mediaRange, kind string, stored dicom.UID) bool {
 	return m.open() || m.syntax == string(stored) || m.syntax == "" && (m.part == kind || m.kind == kind) && kind != typeOctetStream
 }
 
-// in adds the transfer syntax to the media type of encapsulated frames.
+// in adds the transfer syntax to the media type of encapsulated frames. Only native ones
+// have all the same length.
 func (c valueChoice) in(native bool, stored dicom.UID) valueChoice {
+	c.alike = native
 	if !native {
 		c.contentType += "; transfer-syntax=" + string(stored)
 	}

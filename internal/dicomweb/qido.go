@@ -3,11 +3,11 @@ package dicomweb
 import (
 	"net/http"
 	"strings"
+	"sync"
 
 	"pharos/internal/access"
 	"pharos/internal/archive"
 	"pharos/internal/dicom"
-	"pharos/internal/dicom/dict"
 )
 
 // search answers a query at a level (QIDO-RS, PS3.18 §10.6). No result is an empty
@@ -40,7 +40,9 @@ func (s *server) search(level archive.Level) handler {
 const maxPending = 8 << 20
 
 func (s *server) sendResults(w *reply, r *http.Request, q *searchRequest, form documentForm) error {
-	page := &page{w: w, r: r, form: form, service: s.service, warnings: q.warnings()}
+	page := newPage(w, r, form, s.service)
+	defer page.close()
+	page.warnings = q.warnings()
 	if form == asXML {
 		page.related = newRelated(nil)
 	}
@@ -54,7 +56,7 @@ func (s *server) sendResults(w *reply, r *http.Request, q *searchRequest, form d
 	if q.limited {
 		query.Limit++ // one more, to see whether there is more
 	}
-	count := 0
+	count, complete := 0, s.newCompletion(q)
 	for ds, err := range s.archive.Query(r.Context(), query, access.All()) {
 		if err != nil {
 			return page.end(err)
@@ -64,35 +66,12 @@ func (s *server) sendResults(w *reply, r *http.Request, q *searchRequest, form d
 			break
 		}
 		count++
-		s.complete(ds, q)
+		complete.add(ds)
 		if err := page.add(ds); err != nil {
 			return page.end(err)
 		}
 	}
 	return page.end(nil)
-}
-
-// complete adds to a result what PS3.18 §10.6.3.3 requires and the index does not keep.
-func (s *server) complete(ds *dicom.Dataset, q *searchRequest) {
-	ref := q.Ref
-	if u := ds.UID(dict.StudyInstanceUID); u != "" {
-		ref.Study = u
-	}
-	if q.Level >= archive.SeriesLevel {
-		if u := ds.UID(dict.SeriesInstanceUID); u != "" {
-			ref.Series = u
-		}
-	}
-	if q.Level == archive.InstanceLevel {
-		ref.Instance = ds.UID(dict.SOPInstanceUID)
-	}
-	ds.SetText(dict.RetrieveURL, dict.UR, s.address(ref))
-	ds.SetText(dict.InstanceAvailability, dict.CS, "ONLINE")
-	for _, a := range q.required {
-		if !ds.Has(a) {
-			ds.Put(&dicom.Element{Tag: a, VR: dict.VROf(a)})
-		}
-	}
 }
 
 // page gathers results, and begins the answer once it is known what to warn of.
@@ -103,6 +82,7 @@ type page struct {
 	service  string
 	warnings []string
 	related  *relatedWriter // for XML
+	pooled   *[]byte        // what pending was made of
 
 	limited bool // the server's limit counts, not the client's
 	more    bool // there are more results
@@ -112,6 +92,20 @@ type page struct {
 	write   func([]byte) error
 	finish  func(error) error
 }
+
+// pendings recycles buffers between requests. A page of some hundred results fits.
+var pendings = sync.Pool{New: func() any { b := make([]byte, 0, pendingSize); return &b }}
+
+const pendingSize = 256 << 10
+
+// newPage begins a page. close must be called in the end.
+func newPage(w *reply, r *http.Request, form documentForm, service string) *page {
+	pooled := pendings.Get().(*[]byte)
+	return &page{w: w, r: r, form: form, service: service, pooled: pooled, pending: (*pooled)[:0]}
+}
+
+// close gives the buffer back, and not a larger one that took its place.
+func (p *page) close() { pendings.Put(p.pooled) }
 
 func (p *page) add(ds *dicom.Dataset) error {
 	p.encode(ds)
@@ -149,16 +143,7 @@ func (p *page) flush() error {
 }
 
 func (p *page) start() {
-	for _, text := range p.warnings {
-		p.warn(text)
-	}
-	if p.more && p.limited {
-		p.warn("The number of results exceeded the maximum supported by the server. Additional results can be requested.")
-	}
-	contentType := p.form.contentType()
-	if p.form == asXML {
-		contentType = p.related.contentType(typeDICOMXML)
-	}
+	contentType := p.announce()
 	out, finish := p.w.document(p.r, contentType, http.StatusOK)
 	p.write = func(b []byte) error {
 		if p.w.head {
@@ -168,6 +153,20 @@ func (p *page) start() {
 		return err
 	}
 	p.finish = finish
+}
+
+// announce sets the warnings, and returns the Content-Type.
+func (p *page) announce() string {
+	for _, text := range p.warnings {
+		p.warn(text)
+	}
+	if p.more && p.limited {
+		p.warn("The number of results exceeded the maximum supported by the server. Additional results can be requested.")
+	}
+	if p.form == asXML {
+		return p.related.contentType(typeDICOMXML)
+	}
+	return p.form.contentType()
 }
 
 // warn adds a Warning as PS3.18 §8.3.4 words it.
@@ -198,8 +197,10 @@ func (p *page) end(err error) error {
 	default:
 		p.pending = append(p.pending, ']')
 	}
-	err = p.flush()
-	return p.finish(err)
+	if p.write == nil {
+		return p.w.whole(p.r, p.announce(), p.pending)
+	}
+	return p.finish(p.flush())
 }
 
 // warnings tells of what the search can't do.

@@ -1,6 +1,8 @@
 package dicomweb
 
 import (
+	"slices"
+
 	"pharos/internal/archive"
 	"pharos/internal/dicom"
 	"pharos/internal/dicom/dict"
@@ -76,4 +78,6 @@ func (q *searchRequest) require() {
 			q.required = append(q.required, a.path[0])
 		}
 	}
+	slices.Sort(q.required)
+	q.required = slices.Compact(q.required)
 }

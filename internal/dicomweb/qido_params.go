@@ -27,7 +27,7 @@ type searchRequest struct {
 	archive.Query
 	limit      int         // results at most
 	limited    bool        // by the server rather than the client
-	required   []dicom.Tag // present in every result, empty if need be
+	required   []dicom.Tag // present in every result, empty if need be; ascending
 	unmatched  []string    // attributes given that can't be matched
 	unreturned []string    // attributes wanted that can't be returned
 }

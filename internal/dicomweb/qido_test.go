@@ -273,3 +273,18 @@ func FuzzSearch(f *testing.F) {
 		}
 	})
 }
+
+func TestResultsTellTheirSize(t *testing.T) {
+	s := newSite(t)
+	s.put(ct(t, 1), ct(t, 2))
+	for _, path := range []string{"/studies", "/instances?limit=1", "/studies?PatientID=nobody"} {
+		get := s.get(path, "Accept-Encoding: identity").wants(t, 200)
+		head := s.do("HEAD", path, nil, "Accept-Encoding: identity").wants(t, 200)
+		if n := int64(len(get.body)); get.ContentLength != n || head.ContentLength != n {
+			t.Errorf("%s: GET says %d, HEAD %d; %d bytes came", path, get.ContentLength, head.ContentLength, n)
+		}
+		if packed := s.get(path, "Accept-Encoding: gzip").wants(t, 200); packed.Header.Get("Content-Encoding") != "gzip" {
+			t.Errorf("%s is not compressed: %v", path, packed.Header)
+		}
+	}
+}

@@ -84,9 +84,9 @@ func choosePicture(ranges []mediaRange) (valueChoice, error) {
 		for _, kind := range pictureTypes {
 			switch {
 			case m.takes(kind):
-				return valueChoice{false, kind, kind}, nil
+				return valueChoice{contentType: kind, partType: kind}, nil
 			case m.kind == typeRelated && m.takesParts(kind):
-				return valueChoice{true, kind, kind}, nil
+				return valueChoice{parts: true, contentType: kind, partType: kind}, nil
 			}
 		}
 	}

@@ -141,6 +141,25 @@ func (w *reply) document(r *http.Request, contentType string, status int) (io.Wr
 	}
 }
 
+// whole answers 200 with a document that is all there: by its size and in one write, unless
+// it is to be compressed.
+func (w *reply) whole(r *http.Request, contentType string, text []byte) error {
+	if acceptsGzip(r.Header.Values("Accept-Encoding")) {
+		out, finish := w.document(r, contentType, http.StatusOK)
+		_, err := out.Write(text)
+		return finish(err)
+	}
+	h := w.Header()
+	h.Set("Content-Type", contentType)
+	h.Set("Content-Length", strconv.Itoa(len(text)))
+	h.Add("Vary", "Accept, Accept-Encoding")
+	if w.head {
+		return nil
+	}
+	_, err := w.Write(text)
+	return err
+}
+
 // startDocument sets a status other than 200; that one is left to the first write, so
 // that a failure before it can still be told.
 func (w *reply) startDocument(status int) {

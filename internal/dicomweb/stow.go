@@ -129,21 +129,32 @@ func (st *storing) files(parts *partsReader) error {
 	}
 }
 
-// file stores one part. It returns when the part was read, although the instance may
-// still be waiting for the disk.
+// file stores one part. The first is stored before it returns: most requests have no
+// other, and a goroutine would have to grow its stack for it. For the others it returns
+// when the part was read, although the instance may still be waiting for the disk.
 func (st *storing) file(p *part) error {
 	if p.contentType != "" {
 		if m, ok := parseMediaRange(p.contentType); !ok || m.kind != typeDICOM {
 			return st.note(outcome{err: errPartType})
 		}
 	}
-	read := make(chan struct{})
-	once := sync.OnceFunc(func() { close(read) })
-	p.over = once
 	i, err := st.begin()
 	if err != nil {
 		return err
 	}
+	if i == 0 {
+		st.settle(i, st.one(p))
+	} else {
+		st.aside(i, p)
+	}
+	return st.streamFault(p)
+}
+
+// aside stores one part in a goroutine, and returns when the part was read.
+func (st *storing) aside(i int, p *part) {
+	read := make(chan struct{})
+	once := sync.OnceFunc(func() { close(read) })
+	p.over = once
 	st.slots <- struct{}{}
 	st.running.Go(func() {
 		defer func() { <-st.slots }()
@@ -152,7 +163,6 @@ func (st *storing) file(p *part) error {
 		st.settle(i, o)
 	})
 	<-read
-	return st.streamFault(p)
 }
 
 var errPartType = fmt.Errorf("%w: the part is not application/dicom", archive.ErrInvalid)

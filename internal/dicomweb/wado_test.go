@@ -229,7 +229,11 @@ func TestFramesAreSentAsStored(t *testing.T) {
 	pixels := us.Bytes(dict.PixelData)
 	frame := len(pixels) / 4
 
-	parts := s.get(usPath+"/frames/4,1", `Accept: multipart/related; type="application/octet-stream"`).wants(t, 200).parts(t)
+	several := s.get(usPath+"/frames/4,1", `Accept: multipart/related; type="application/octet-stream"`).wants(t, 200)
+	if several.ContentLength != int64(len(several.body)) {
+		t.Errorf("%d bytes are announced and %d sent", several.ContentLength, len(several.body))
+	}
+	parts := several.parts(t)
 	if len(parts) != 2 || !bytes.Equal(parts[0].body, pixels[3*frame:]) || !bytes.Equal(parts[1].body, pixels[:frame]) {
 		t.Error("frames 4 and 1 are not what was stored")
 	}
