@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // maxQuery bounds the query component in bytes.
@@ -24,15 +25,15 @@ func parseQuery(r *http.Request) (url.Values, error) {
 		return nil, badRequest("the query is malformed: a percent sign needs two hex digits, and a semicolon must be escaped")
 	}
 	for name, vs := range values {
-		if hasControl(name) || slices.ContainsFunc(vs, hasControl) {
-			return nil, badRequest("the query has control characters")
+		if illegible(name) || slices.ContainsFunc(vs, illegible) {
+			return nil, badRequest("the query has control characters, or is not in UTF-8")
 		}
 	}
 	return values, nil
 }
 
-func hasControl(s string) bool {
-	return strings.ContainsFunc(s, func(c rune) bool { return c < ' ' && c != '\t' || c == 0x7F })
+func illegible(s string) bool {
+	return !utf8.ValidString(s) || strings.ContainsFunc(s, func(c rune) bool { return c < ' ' && c != '\t' || c == 0x7F })
 }
 
 // acceptParameters returns the values of the query parameter accept. Media types hold

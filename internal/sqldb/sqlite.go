@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
 	"runtime"
 	"strings"
 	"sync"
@@ -45,7 +46,14 @@ func OpenSQLite(path string, o Options) (*DB, error) {
 
 func newSQLiteEngine(path string) (*sqliteEngine, error) {
 	e := &sqliteEngine{}
-	var err error
+	// SQLite makes files that everybody may read, and gives its WAL the mode of the file.
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.Close(); err != nil {
+		return nil, err
+	}
 	if e.writers, err = openSQLitePool(path, 1, writerPragmas); err != nil {
 		return nil, err
 	}
