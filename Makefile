@@ -15,8 +15,8 @@ LINT    := $(TOOLS)/golangci-lint-v2.15.0
 PACKAGES ?= ./...
 
 # What the tests run against: DCMTK and Orthanc as foreign peers, PostgreSQL as the
-# second database, dciodvfy to judge what we write.
-APT := dcmtk orthanc orthanc-dicomweb postgresql dicom3tools curl openssl unzip
+# second database, dciodvfy to judge what we write; gcc for the race detector.
+APT := dcmtk orthanc orthanc-dicomweb postgresql dicom3tools curl openssl unzip gcc libc6-dev
 
 .PHONY: run build test unit race lint fuzz bench deps clean
 export CGO_ENABLED := 0
