@@ -74,19 +74,17 @@ func readSent(resp *http.Response) ([]Sent, error) {
 		return nil, statusError(resp)
 	}
 	m, _ := parseMediaRange(resp.Header.Get("Content-Type"))
-	var text io.Reader = resp.Body
+	var reader modelReader
 	switch m.kind {
 	case typeDICOMJSON, typeJSON:
+		reader = dicom.NewJSONReader(resp.Body, dicom.Limits{})
 	case typeDICOMXML:
-		var err error
-		if text, err = jsonOfXML(resp.Body); err != nil {
-			return nil, errors.Join(err, resp.Body.Close())
-		}
+		reader = dicom.NewXMLReader(resp.Body, dicom.Limits{})
 	default:
 		return nil, statusError(resp)
 	}
 	defer resp.Body.Close() //nolint:errcheck // only read from
-	ds, _, err := dicom.NewJSONReader(text, dicom.Limits{}).Next()
+	ds, _, err := reader.Next()
 	if err != nil {
 		return nil, fmt.Errorf("answer: %w", err)
 	}

@@ -96,15 +96,16 @@ func (c *cappedReader) Read(b []byte) (int, error) {
 // maxDocuments bounds the data sets in one request with metadata.
 const maxDocuments = 100_000
 
+// modelReader is what reads a data set from JSON or XML.
+type modelReader interface {
+	Next() (*dicom.Dataset, map[string]string, error)
+}
+
 func readDocuments(r io.Reader, kind string) ([]document, error) {
+	var reader modelReader = dicom.NewJSONReader(r, dicom.Limits{})
 	if kind == typeDICOMXML {
-		json, err := jsonOfXML(r)
-		if err != nil {
-			return nil, err
-		}
-		r = json
+		reader = dicom.NewXMLReader(r, dicom.Limits{})
 	}
-	reader := dicom.NewJSONReader(r, dicom.Limits{Value: maxInline})
 	var docs []document
 	for {
 		ds, bulk, err := reader.Next()
